@@ -1,0 +1,8 @@
+//! Stays with one container: stdio, logs, exit, restarts. Outlives the daemon.
+//!
+//! The program `wharf-shim` is one container's supervisor. This library is what a daemon
+//! needs in order to talk to it: the [`protocol`] (messages, versions, what is on disk)
+//! and a blocking [`client`] for it.
+
+pub mod client;
+pub mod protocol;
