@@ -52,6 +52,14 @@ pub struct Launch {
     pub container_id: String,
     pub rootfs: RootFilesystem,
     pub log: LogSettings,
+    /// `user[:group]`, names or numbers, that the container's own `/etc/passwd` and
+    /// `/etc/group` resolve once its root is mounted. Takes the place of the configuration's
+    /// `process.user`; `None` leaves that in force. `HOME` follows from it unless it is set.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Further groups of the process, names or numbers, resolved likewise.
+    #[serde(default)]
+    pub additional_groups: Vec<String>,
     /// Whether somebody may ever write to the container's standard input. If not, it reads
     /// from `/dev/null`.
     pub stdin_open: bool,
@@ -196,6 +204,11 @@ pub struct ExecRequest {
     pub id: String,
     /// The OCI `process` object: args, env, cwd, user, terminal, capabilities.
     pub process: serde_json::Value,
+    /// As [`Launch::user`].
+    #[serde(default)]
+    pub user: Option<String>,
+    #[serde(default)]
+    pub additional_groups: Vec<String>,
     /// How to serve the stream that travels with the request; `None` for a detached one.
     #[serde(default)]
     pub attach: Option<AttachOptions>,
@@ -280,6 +293,10 @@ pub enum FailureKind {
 }
 
 /// Something that happened. The state is the one after it.
+///
+/// By the time a final [`What::Exited`] is told, the shim has closed its held descriptors and
+/// the network namespace and has removed the container's cgroup: whoever hears it may use the
+/// host ports again at once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
     pub what: What,

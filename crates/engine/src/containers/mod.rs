@@ -1,0 +1,77 @@
+//! Containers: what they are, what may happen to them, and who makes it happen.
+//!
+//! [`lifecycle`] decides, [`supervisor`] acts, [`record`] is what is on disk, and [`View`]
+//! is what everybody else sees.
+
+pub mod spec;
+pub mod lifecycle;
+pub mod view;
+pub mod requests;
+pub mod errors;
+pub(crate) mod record;
+pub(crate) mod registry;
+pub mod supervisor;
+mod bundle;
+mod create;
+mod start;
+mod remove;
+mod restore;
+mod mounts;
+mod wait;
+mod top;
+
+pub use errors::*;
+pub use requests::*;
+pub use spec::ContainerSpec;
+pub use view::{MountView, Phase, StateView, View};
+
+use std::fmt;
+
+/// A container's id: 64 hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerId(std::sync::Arc<str>);
+
+impl ContainerId {
+    /// Makes a new one at random.
+    pub(crate) fn random() -> Self {
+        Self(random_id().into())
+    }
+
+    /// Takes an id that this engine wrote earlier.
+    pub(crate) fn from_record(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first twelve digits, as shown to people.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+}
+
+/// 64 random hexadecimal digits whose first twelve are never a decimal number: those would be
+/// host names that some resolvers take for addresses.
+pub(crate) fn random_id() -> String {
+    loop {
+        let bytes: [u8; 32] = rand::random();
+        let text = hex::encode(bytes);
+        if text[..12].bytes().any(|byte| !byte.is_ascii_digit()) {
+            return text;
+        }
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContainerId({})", self.short())
+    }
+}

@@ -1,0 +1,110 @@
+//! A snapshot of one container, for whoever asks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ContainerId;
+use super::spec::ContainerSpec;
+use crate::exec::ExecId;
+
+/// A snapshot of one container. Cheap to clone; never changes.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub id: ContainerId,
+    /// Without a slash.
+    pub name: String,
+    pub created_at: Timestamp,
+    /// The image's id (`sha256:…`).
+    pub image_id: String,
+    /// The image as the user named it.
+    pub image_name: String,
+    pub spec: Arc<ContainerSpec>,
+    /// What the front door that made it keeps with it.
+    pub document: Arc<str>,
+    pub state: StateView,
+    /// Its connection, while it runs.
+    pub attachment: Option<Arc<network::AttachmentRecord>>,
+    /// How to join its network namespace (`nsenter --net=`), while it runs with one of its own.
+    pub network_namespace: Option<PathBuf>,
+    pub mounts: Arc<[MountView]>,
+    pub restart_count: u32,
+    pub execs: Vec<ExecId>,
+    pub log_path: Option<PathBuf>,
+    pub hostname_path: PathBuf,
+    pub hosts_path: PathBuf,
+    pub resolv_conf_path: PathBuf,
+    /// Where its own changes are.
+    pub upper_directory: PathBuf,
+    pub work_directory: PathBuf,
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    /// Could not be removed.
+    Dead,
+}
+
+impl Phase {
+    /// Docker's word for it, which is everybody's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether the container has a live process (or will have one by itself).
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+    }
+}
+
+/// The changing part of a container.
+#[derive(Debug, Clone)]
+pub struct StateView {
+    pub phase: Phase,
+    /// 0 when none lives.
+    pub pid: i32,
+    pub exit_code: i32,
+    pub oom_killed: bool,
+    /// Why the last start failed, or why it ended without its own doing.
+    pub error: String,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A mount as it was resolved.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct MountView {
+    pub kind: MountKind,
+    /// The volume's name, for a volume.
+    pub name: Option<String>,
+    /// On the host; empty for a tmpfs.
+    pub source: PathBuf,
+    pub target: String,
+    pub driver: Option<String>,
+    pub mode: String,
+    pub writable: bool,
+    pub propagation: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum MountKind {
+    Bind,
+    Volume,
+    Tmpfs,
+}

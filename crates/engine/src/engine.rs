@@ -1,0 +1,318 @@
+//! The engine's handle, and what can be asked of it.
+//!
+//! This file is the list of everything an engine can do; each method is one call into the
+//! part that does it.
+
+use std::sync::Arc;
+
+use errors::{Explain, Kind};
+
+use crate::containers::registry::Registry;
+use crate::containers::{
+    AttachStreams, ClientStream, ContainerId, ControlError, CreateContainer, CreateError, Created,
+    LookupError, Outcome, ProcessTable, PruneFilter, Pruned, RemoveError, RemoveOptions,
+    StartError, StopOptions, UpdateContainer, View, WaitCondition, WaitResult,
+};
+use crate::events::{Events, Subscription};
+use crate::exec::{ExecId, ExecSpec, ExecView};
+use crate::images::{RemoveImage, RemoveImageError, Removed};
+use crate::logs::{LogQuery, LogStream, LogsError};
+use crate::metadata::Metadata;
+use crate::settings::Settings;
+use crate::volumes::{CreateVolume, VolumeError, VolumeView, Volumes};
+
+/// A container host. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine(pub(crate) Arc<Parts>);
+
+/// What an engine is made of. Each part owns its own state.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) metadata: Metadata,
+    pub(crate) images: images::Store,
+    pub(crate) networks: network::Networks,
+    pub(crate) volumes: Volumes,
+    pub(crate) registry: Registry,
+    pub(crate) events: Events,
+}
+
+/// The engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot make {path}")]
+    Folder { path: std::path::PathBuf, source: std::io::Error },
+    #[error("cannot open the records in {path}")]
+    Metadata { path: std::path::PathBuf, source: crate::metadata::MetadataError },
+    #[error("cannot open the image store")]
+    Images { source: images::OpenError },
+    #[error("cannot set up networking")]
+    Network { source: network::OpenError },
+    #[error("cannot read the volumes")]
+    Volumes { source: VolumeError },
+}
+
+impl Explain for OpenError {
+    fn kind(&self) -> Kind {
+        Kind::Internal
+    }
+}
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostSummary {
+    pub containers_running: usize,
+    pub containers_paused: usize,
+    pub containers_stopped: usize,
+    pub images: usize,
+}
+
+/// Containers.
+impl Engine {
+    /// Every container, newest first.
+    pub fn containers(&self) -> Vec<Arc<View>> {
+        self.0.registry.views()
+    }
+
+    /// One container, by id, name or unambiguous beginning of an id.
+    pub fn container(&self, name: &str) -> Result<Arc<View>, LookupError> {
+        Ok(self.0.registry.find(name)?.view())
+    }
+
+    pub async fn create_container(&self, request: CreateContainer) -> Result<Created, CreateError> {
+        crate::containers::create(&self.0, request).await
+    }
+
+    pub async fn start_container(&self, name: &str) -> Result<Outcome, StartError> {
+        self.0.registry.find(name)?.start(Vec::new()).await
+    }
+
+    /// Asks it to end, waits, then kills it.
+    pub async fn stop_container(
+        &self,
+        name: &str,
+        options: StopOptions,
+    ) -> Result<Outcome, ControlError> {
+        self.0.registry.find(name)?.stop(options).await
+    }
+
+    pub async fn restart_container(
+        &self,
+        name: &str,
+        options: StopOptions,
+    ) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.restart(options).await
+    }
+
+    /// Sends a signal to the first process.
+    pub async fn kill_container(&self, name: &str, signal: i32) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.kill(name, signal).await
+    }
+
+    pub async fn pause_container(&self, name: &str) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.pause().await
+    }
+
+    pub async fn unpause_container(&self, name: &str) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.unpause().await
+    }
+
+    pub async fn rename_container(&self, name: &str, new_name: &str) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.rename(new_name).await
+    }
+
+    pub async fn update_container(
+        &self,
+        name: &str,
+        update: UpdateContainer,
+    ) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.update(update).await
+    }
+
+    pub async fn remove_container(
+        &self,
+        name: &str,
+        options: RemoveOptions,
+    ) -> Result<(), RemoveError> {
+        self.0.registry.find(name)?.remove(options).await
+    }
+
+    /// Waits for a container's end. The future owns all it needs: it can be dropped at any
+    /// time. That the container exists, and that the wait has begun, is known when this
+    /// returns; the end is in the future.
+    pub fn wait_container(
+        &self,
+        name: &str,
+        condition: WaitCondition,
+    ) -> Result<impl Future<Output = WaitResult> + Send + use<>, LookupError> {
+        Ok(crate::containers::wait_for(&self.0.registry.find(name)?, condition))
+    }
+
+    /// Hands a client's connection over. It is served until the container ends or the client
+    /// goes, whatever becomes of this process. A container that does not run yet serves it
+    /// from its start.
+    pub async fn attach_container(
+        &self,
+        name: &str,
+        streams: AttachStreams,
+        stream: ClientStream,
+    ) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.attach(streams, stream).await
+    }
+
+    /// Whether an attach to this container would be refused: to be asked before the
+    /// connection is taken over.
+    pub fn check_attach(&self, name: &str) -> Result<Arc<View>, ControlError> {
+        self.0.registry.find(name)?.check_attach()
+    }
+
+    pub async fn resize_container(
+        &self,
+        name: &str,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), ControlError> {
+        self.0.registry.find(name)?.resize(rows, columns).await
+    }
+
+    /// `arguments` are `ps(1)`'s, `-ef` if empty.
+    pub async fn container_processes(
+        &self,
+        name: &str,
+        arguments: &str,
+    ) -> Result<ProcessTable, ControlError> {
+        self.0.registry.find(name)?.processes(arguments).await
+    }
+
+    pub async fn container_logs(&self, name: &str, query: LogQuery) -> Result<LogStream, LogsError> {
+        crate::logs::open(&self.0.registry.find(name)?, query).await
+    }
+
+    /// Bytes of a container's own changes, and of the image below them.
+    pub async fn container_size(&self, name: &str) -> Result<(u64, u64), ControlError> {
+        crate::containers::size(&self.0, &self.0.registry.find(name)?).await
+    }
+
+    pub async fn prune_containers(&self, filter: PruneFilter) -> Pruned {
+        crate::containers::prune(&self.0, filter).await
+    }
+}
+
+/// Additional processes.
+impl Engine {
+    pub async fn create_exec(&self, container: &str, spec: ExecSpec) -> Result<ExecId, crate::containers::ExecError> {
+        self.0.registry.find(container).map_err(ControlError::from)?.create_exec(spec).await
+    }
+
+    /// Whether an exec could be started now: to be asked before the connection is taken over.
+    pub fn check_exec(&self, id: &str) -> Result<ExecView, crate::containers::ExecError> {
+        self.0.registry.exec(id)?.check_startable(id)
+    }
+
+    /// Starts an exec. With no stream it runs detached. `spec` streams are served as asked at
+    /// its creation.
+    pub async fn start_exec(
+        &self,
+        id: &str,
+        stream: Option<ClientStream>,
+        terminal_size: Option<(u16, u16)>,
+    ) -> Result<(), crate::containers::ExecError> {
+        self.0.registry.exec(id)?.start_exec(id, stream, terminal_size).await
+    }
+
+    pub fn exec(&self, id: &str) -> Result<ExecView, crate::containers::ExecError> {
+        self.0.registry.exec(id)?.exec_view(id)
+    }
+
+    pub async fn resize_exec(
+        &self,
+        id: &str,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), crate::containers::ExecError> {
+        self.0.registry.exec(id)?.resize_exec(id, rows, columns).await
+    }
+}
+
+/// Images.
+impl Engine {
+    /// The store, for all that does not concern containers. Its methods block: call them
+    /// through [`tokio::task::spawn_blocking`].
+    pub fn images(&self) -> &images::Store {
+        &self.0.images
+    }
+
+    /// Removes a name, or an image.
+    pub async fn remove_image(
+        &self,
+        name: &str,
+        options: RemoveImage,
+    ) -> Result<Vec<Removed>, RemoveImageError> {
+        crate::images::remove(&self.0, name, options).await
+    }
+
+    /// Removes images that no container uses: those without a name, or (`all`) any.
+    pub async fn prune_images(&self, all: bool, filter: PruneFilter) -> (Vec<Removed>, u64) {
+        crate::images::prune(&self.0, all, filter).await
+    }
+}
+
+/// Volumes.
+impl Engine {
+    pub fn volumes(&self) -> Vec<VolumeView> {
+        self.0.volumes.list()
+    }
+
+    pub fn volume(&self, name: &str) -> Result<VolumeView, VolumeError> {
+        self.0.volumes.get(name)
+    }
+
+    /// Makes a volume, or answers with the one of that name.
+    pub async fn create_volume(&self, request: CreateVolume) -> Result<VolumeView, VolumeError> {
+        crate::volumes::create(&self.0, request).await
+    }
+
+    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<(), VolumeError> {
+        crate::volumes::remove(&self.0, name, force).await
+    }
+
+    /// Removes volumes that no container uses: anonymous ones, or (`all`) any.
+    pub async fn prune_volumes(&self, all: bool, filter: PruneFilter) -> Pruned {
+        crate::volumes::prune(&self.0, all, filter).await
+    }
+
+    /// The ids of the containers that use a volume.
+    pub fn volume_users(&self, name: &str) -> Vec<ContainerId> {
+        self.0.registry.users_of_volume(name)
+    }
+}
+
+/// Networks, events, and the host as a whole.
+impl Engine {
+    pub fn networks(&self) -> &network::Networks {
+        &self.0.networks
+    }
+
+    pub fn events(&self) -> Subscription {
+        self.0.events.subscribe()
+    }
+
+    /// For what a front door itself does to objects (an image was loaded, tagged, saved).
+    pub fn publish_event(
+        &self,
+        object: crate::events::ObjectKind,
+        action: &str,
+        id: &str,
+        attributes: std::collections::BTreeMap<String, String>,
+    ) {
+        self.0.events.publish(object, action, id, attributes);
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub fn summary(&self) -> HostSummary {
+        crate::containers::summary(&self.0)
+    }
+}

@@ -1,0 +1,24 @@
+//! Containers, volumes, logs, events: what a container host can do, in our own words.
+//!
+//! [`Engine`] is the whole of it: a handle that front doors clone. It knows nothing of HTTP
+//! or of Docker's JSON; what a front door wants to keep with a container for its own sake it
+//! gives as an opaque [`document`](containers::CreateContainer::document).
+//!
+//! Each container has one owner, its [`supervisor`](containers::supervisor), and everybody
+//! else reads a snapshot of it ([`containers::View`]). A container that hangs in the kernel
+//! therefore never keeps anybody from listing or inspecting.
+
+mod engine;
+mod settings;
+pub mod containers;
+pub mod exec;
+pub mod images;
+pub mod volumes;
+pub mod events;
+mod logs;
+mod metadata;
+mod names;
+
+pub use engine::{Engine, HostSummary, OpenError};
+pub use logs::{LogEntry, LogQuery, LogStream, LogsError};
+pub use settings::Settings;

@@ -1,0 +1,85 @@
+//! Named folders that outlive containers.
+
+mod fill;
+mod store;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use errors::{Explain, Kind};
+use jiff::Timestamp;
+
+pub(crate) use fill::fill_from_image;
+pub(crate) use store::Volumes;
+
+/// A volume as everybody sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeView {
+    pub name: String,
+    pub driver: String,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+    /// Where its content is on the host.
+    pub mountpoint: PathBuf,
+    /// Made for one container, without a name of the user's.
+    pub is_anonymous: bool,
+}
+
+/// A volume to make.
+#[derive(Debug, Clone, Default)]
+pub struct CreateVolume {
+    /// `None`: an anonymous one.
+    pub name: Option<String>,
+    pub driver: String,
+    pub options: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Why something about a volume failed.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    #[error("get {name}: no such volume")]
+    NotFound { name: String },
+    #[error(
+        "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
+         \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, \
+         use absolute path"
+    )]
+    InvalidName { name: String },
+    #[error("volume name is too short, names should be at least two alphanumeric characters")]
+    NameTooShort,
+    #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
+    UnknownDriver { name: String, driver: String },
+    #[error("create {name}: invalid option: \"{option}\"")]
+    InvalidOption { name: String, option: String },
+    #[error("remove {name}: volume is in use - [{}]", containers.join(", "))]
+    InUse { name: String, containers: Vec<String> },
+    #[error("cannot {doing} volume {name}")]
+    Files { doing: &'static str, name: String, source: std::io::Error },
+    #[error("cannot record volume {name}")]
+    Record { name: String, source: crate::metadata::MetadataError },
+}
+
+impl Explain for VolumeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound { .. } | Self::UnknownDriver { .. } => Kind::NotFound,
+            Self::InvalidName { .. } | Self::NameTooShort | Self::InvalidOption { .. } => {
+                Kind::Invalid
+            }
+            Self::InUse { .. } => Kind::Conflict,
+            Self::Files { .. } | Self::Record { .. } => Kind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::InUse { containers, .. } => Some(format!(
+                "remove the container that uses it first: {}",
+                containers.iter().map(|id| &id[..id.len().min(12)]).collect::<Vec<_>>().join(", ")
+            )),
+            _ => None,
+        }
+    }
+}
