@@ -5,7 +5,8 @@
 //! only when that is not enough.
 //!
 //! On the wire a message is its length (four bytes, big-endian) and then JSON. Descriptors
-//! travel with the first byte of the length (`SCM_RIGHTS`, see `unix(7)`). A connection
+//! travel with the first byte of the length (`SCM_RIGHTS`, see `unix(7)`; of more than 253,
+//! each 253 with a further byte). A connection
 //! carries one request and one answer, in turn, as often as the client likes; after
 //! [`Request::Watch`] it carries [`Event`]s from the shim and nothing else.
 //!
@@ -17,6 +18,7 @@
 //! | `shim.json` | the daemon | [`Launch`] |
 //! | `shim.sock` | the shim | its socket, gone when it leaves |
 //! | `state.json` | the shim | the last [`State`], replaced by rename |
+//! | `shim.err` | the shim | why it died, if it did |
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +42,10 @@ pub mod files {
     pub const SOCKET: &str = "shim.sock";
     /// The shim's last [`State`](super::State).
     pub const STATE: &str = "state.json";
+    /// The next [`STATE`] until it is renamed.
+    pub const STATE_NEW: &str = "state.json.new";
+    /// The shim's standard error: empty unless it panicked.
+    pub const LAST_WORDS: &str = "shim.err";
 }
 
 /// Nanoseconds since the epoch.
@@ -125,7 +131,9 @@ pub enum RestartPolicy {
     /// As `Always`; the difference is what a *daemon* does at its start.
     UnlessStopped,
     /// On another exit code than 0; at most so many times, if limited.
-    OnFailure { retries_max: Option<u32> },
+    OnFailure {
+        retries_max: Option<u32>,
+    },
 }
 
 /// Where a container is in its life, as its shim sees it.
@@ -226,16 +234,26 @@ pub enum Request {
     /// `held_descriptors` that the shim only keeps open (sockets that reserve host ports).
     /// Answered by [`Answer::Started`] or [`Answer::Failed`], after which the connection is
     /// as if [`Request::Watch`] had been sent.
-    Start { has_network_namespace: bool, attach: Vec<AttachOptions>, held_descriptors: u32 },
+    Start {
+        has_network_namespace: bool,
+        attach: Vec<AttachOptions>,
+        held_descriptors: u32,
+    },
     /// Answered by [`Answer::State`].
     State,
     /// Answered by [`Answer::State`], then by [`Event`]s for ever.
     Watch,
     /// Sends a signal to the first process, or to every process.
-    Signal { signal: i32, all: bool },
+    Signal {
+        signal: i32,
+        all: bool,
+    },
     /// From now on no restart; sends `signal`, and SIGKILL to every process once `grace` is
     /// over (`None`: never). Answered at once with [`Answer::Done`]; the end is an [`Event`].
-    Stop { signal: i32, grace: Option<Duration> },
+    Stop {
+        signal: i32,
+        grace: Option<Duration>,
+    },
     Pause,
     Resume,
     /// One descriptor: the client's stream.
@@ -244,11 +262,18 @@ pub enum Request {
     /// [`Answer::Failed`].
     Exec(ExecRequest),
     /// Sets the terminal's size: the container's, or an exec's.
-    Resize { exec: Option<String>, rows: u16, columns: u16 },
+    Resize {
+        exec: Option<String>,
+        rows: u16,
+        columns: u16,
+    },
     /// Every process of the container. Answered by [`Answer::Processes`].
     Processes,
     /// New limits (an OCI `linux.resources` object) and restart policy.
-    Update { resources: Option<serde_json::Value>, restart: Option<RestartPolicy> },
+    Update {
+        resources: Option<serde_json::Value>,
+        restart: Option<RestartPolicy>,
+    },
     /// A copy of the network namespace's descriptor, for a container that joins it. Answered
     /// by [`Answer::Done`] with one descriptor.
     NetworkNamespace,
@@ -313,8 +338,13 @@ pub enum What {
     OutOfMemory,
     Paused,
     Resumed,
-    ExecExited { id: String, exit_code: i32 },
-    Detached { exec: Option<String> },
+    ExecExited {
+        id: String,
+        exit_code: i32,
+    },
+    Detached {
+        exec: Option<String>,
+    },
     /// A kind that this build does not know.
     #[serde(other)]
     Other,

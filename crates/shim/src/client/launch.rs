@@ -1,0 +1,202 @@
+//! Making a shim, and hearing whether its container runs.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use errors::{Explain, Kind};
+
+use super::connection::{CallError, Connection, Watch};
+use crate::protocol::{Answer, AttachOptions, Failure, Launch, Request, State, files};
+
+/// How long a container may take to start. Hooks and slow disks take their time; beyond this
+/// something hangs, and whoever waits should know.
+const LAUNCH_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How much of a dead shim's last words is told.
+const LAST_WORDS_BYTES_MAX: u64 = 4096;
+
+/// The program to run as shim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Where `wharf-shim` is.
+    pub path: PathBuf,
+}
+
+/// What a shim gets from whoever launches it. The caller's copies are closed.
+#[derive(Debug, Default)]
+pub struct StartDescriptors {
+    /// The network namespace for the container, over all its restarts.
+    pub network_namespace: Option<OwnedFd>,
+    /// Clients that see everything from the first byte on.
+    pub attach: Vec<(AttachOptions, OwnedFd)>,
+    /// Kept open as long as the container is there: sockets that reserve host ports.
+    pub held: Vec<OwnedFd>,
+}
+
+/// A container that runs, or ran already: `state` tells.
+#[derive(Debug)]
+pub struct Launched {
+    pub state: State,
+    /// Tells what happens from `state` on.
+    pub watch: Watch,
+    /// The shim. It lives on when this is dropped, but its parent must wait for it at its
+    /// end, or it stays behind as a zombie.
+    pub shim: Child,
+}
+
+/// A container could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The shim says why, in Docker's words.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot run the shim program {}", program.display())]
+    Spawn { program: PathBuf, source: io::Error },
+    #[error("cannot make a socket pair for the shim")]
+    Socket { source: io::Error },
+    #[error("the shim ended without starting the container ({status}){}{last_words}", if last_words.is_empty() { "" } else { ": " })]
+    Died { status: ExitStatus, last_words: String },
+    #[error("cannot hear from the shim whether the container has started")]
+    Call(#[source] CallError),
+}
+
+impl Explain for LaunchError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Failed(failure) => failure.kind.error_kind(),
+            Self::Call(error) => error.kind(),
+            Self::Write { .. } | Self::Spawn { .. } | Self::Socket { .. } | Self::Died { .. } => {
+                Kind::Internal
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spawn { program, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("install `wharf-shim` as {}", program.display()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Starts a container under a new shim, and waits until its program runs.
+///
+/// `folder` is the container's run folder, made by the caller; what an earlier shim left in
+/// it must be gone (see [`clean_up`](super::clean_up)). The shim lives on when the caller
+/// ends. After an error no shim is left; [`clean_up`](super::clean_up) removes what it may
+/// have left behind if it was killed.
+pub fn launch(
+    program: &Program,
+    folder: &Path,
+    config: &[u8],
+    launch: &Launch,
+    descriptors: StartDescriptors,
+) -> Result<Launched, LaunchError> {
+    let (ours, theirs) = UnixStream::pair().map_err(|source| LaunchError::Socket { source })?;
+    let mut shim = spawn(program, folder, launch, theirs)?;
+    // The shim reads the files when it is told to start: they are written while it is loaded.
+    let answer = write_files(folder, config, launch).and_then(|()| start(ours, descriptors));
+    match answer {
+        Ok((state, watch)) => Ok(Launched { state, watch, shim }),
+        Err(error) => Err(give_up(&mut shim, folder, error)),
+    }
+}
+
+/// Runs the shim in `folder`, with its end of the socket pair as standard input. It makes
+/// itself independent of us (`setsid`).
+fn spawn(
+    program: &Program,
+    folder: &Path,
+    launch: &Launch,
+    socket: UnixStream,
+) -> Result<Child, LaunchError> {
+    let path = folder.join(files::LAST_WORDS);
+    let last_words = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| LaunchError::Write { path, source })?;
+    Command::new(&program.path)
+        // Only for people who look at the list of processes.
+        .arg(&launch.container_id)
+        .current_dir(folder)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(last_words)
+        .spawn()
+        .map_err(|source| LaunchError::Spawn { program: program.path.clone(), source })
+}
+
+fn write_files(folder: &Path, config: &[u8], launch: &Launch) -> Result<(), LaunchError> {
+    let launch = serde_json::to_vec(launch).expect("a launch has string keys only");
+    for (name, content) in [(files::CONFIG, config), (files::LAUNCH, &launch)] {
+        let path = folder.join(name);
+        std::fs::write(&path, content).map_err(|source| LaunchError::Write { path, source })?;
+    }
+    Ok(())
+}
+
+/// Tells the shim to start, and waits for its word.
+fn start(socket: UnixStream, descriptors: StartDescriptors) -> Result<(State, Watch), LaunchError> {
+    let StartDescriptors { network_namespace, attach, held } = descriptors;
+    let (options, streams): (Vec<_>, Vec<_>) = attach.into_iter().unzip();
+    let request = Request::Start {
+        has_network_namespace: network_namespace.is_some(),
+        attach: options,
+        held_descriptors: u32::try_from(held.len()).expect("a process has fewer descriptors"),
+    };
+    let all: Vec<BorrowedFd<'_>> = network_namespace
+        .iter()
+        .chain(&streams)
+        .chain(&held)
+        .map(|descriptor| descriptor.as_fd())
+        .collect();
+
+    let mut connection = Connection::with_deadline(socket, LAUNCH_DEADLINE)
+        .map_err(|source| LaunchError::Socket { source })?;
+    match connection.call(&request, &all) {
+        Ok(Answer::Started(state)) => {
+            Ok((state, connection.into_watch().map_err(LaunchError::Call)?))
+        }
+        Ok(_) => Err(LaunchError::Call(CallError::Unexpected)),
+        Err(CallError::Failed(failure)) => Err(LaunchError::Failed(failure)),
+        Err(error) => Err(LaunchError::Call(error)),
+    }
+}
+
+/// Makes sure that the shim is gone, and says what can be said of its end.
+fn give_up(shim: &mut Child, folder: &Path, error: LaunchError) -> LaunchError {
+    let died = matches!(error, LaunchError::Call(CallError::Gone));
+    // One that has answered `Failed` or has died leaves by itself; any other must.
+    if !died && !matches!(error, LaunchError::Failed(_)) {
+        // It may have ended already.
+        let _ = shim.kill();
+    }
+    match shim.wait() {
+        Ok(status) if died => LaunchError::Died { status, last_words: last_words(folder) },
+        _ => error,
+    }
+}
+
+/// What a shim wrote before it died: the message of its panic.
+fn last_words(folder: &Path) -> String {
+    let mut text = Vec::new();
+    // Best effort: it embellishes another error.
+    if let Ok(file) = File::open(folder.join(files::LAST_WORDS)) {
+        let _ = file.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).trim().to_owned()
+}

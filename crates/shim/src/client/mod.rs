@@ -1,0 +1,29 @@
+//! A daemon's end of the talk with shims: blocking, with a deadline on every wait.
+//!
+//! [`launch`] makes a shim, [`connect`] finds one again, [`clean_up`] does what a shim that
+//! was killed could not do any more. An event loop takes a [`Watch`] apart
+//! ([`Watch::into_parts`]) and goes on by itself.
+
+mod cleanup;
+mod connection;
+mod launch;
+
+use std::io;
+use std::path::Path;
+
+pub use cleanup::{CleanUpError, CleanedUp, clean_up};
+pub use connection::{CallError, ConnectError, Connection, Watch, connect};
+pub use launch::{LaunchError, Launched, Program, StartDescriptors, launch};
+
+use crate::protocol::{State, files};
+
+/// What the shim of `folder` knew last. `None` when there never was one, or it died before it
+/// had a container.
+pub fn last_state(folder: &Path) -> io::Result<Option<State>> {
+    let text = match std::fs::read(folder.join(files::STATE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(serde_json::from_slice(&text)?))
+}
