@@ -1,0 +1,13 @@
+//! The kernel as safe Rust: namespaces, mounts, cgroups, netlink, nftables, capabilities,
+//! seccomp, terminals.
+//!
+//! The only crate with `unsafe`. It knows nothing of containers: each function is one use of
+//! one system call, owned descriptors and typed flags in, `io::Result` out. What rustix
+//! already offers safely is used from there and not wrapped again.
+
+pub mod bpf;
+pub mod loopback;
+pub mod mounts;
+pub mod namespaces;
+pub mod process;
+pub mod seccomp;

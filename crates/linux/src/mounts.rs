@@ -1,0 +1,89 @@
+//! What rustix lacks of the mount interface: changing a mount's attributes by descriptor.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+bitflags::bitflags! {
+    /// Attributes of one mount, as `mount_setattr(2)` names them.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Attributes: u64 {
+        const RDONLY = libc::MOUNT_ATTR_RDONLY;
+        const NOSUID = libc::MOUNT_ATTR_NOSUID;
+        const NODEV = libc::MOUNT_ATTR_NODEV;
+        const NOEXEC = libc::MOUNT_ATTR_NOEXEC;
+        /// Two bits that hold one of the values below; to be cleared before one is set.
+        const ATIME = libc::MOUNT_ATTR__ATIME;
+        const NOATIME = libc::MOUNT_ATTR_NOATIME;
+        const STRICTATIME = libc::MOUNT_ATTR_STRICTATIME;
+        const NODIRATIME = libc::MOUNT_ATTR_NODIRATIME;
+        const NOSYMFOLLOW = libc::MOUNT_ATTR_NOSYMFOLLOW;
+    }
+}
+
+/// How mounts and unmounts spread from and to a mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    Private,
+    Shared,
+    Slave,
+    Unbindable,
+}
+
+/// Whether a change is for one mount or also for those below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    One,
+    Recursive,
+}
+
+/// What to change of a mount.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Change {
+    pub set: Attributes,
+    pub clear: Attributes,
+    pub propagation: Option<Propagation>,
+}
+
+/// `struct mount_attr`, as the kernel reads it.
+#[repr(C)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    user_namespace: u64,
+}
+
+/// Changes the mount that `mount` is the root of.
+///
+/// See `mount_setattr(2)`. Needs Linux 5.12.
+pub fn change(mount: BorrowedFd<'_>, depth: Depth, change: Change) -> io::Result<()> {
+    let propagation = change.propagation.map_or(0, |propagation| match propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Shared => libc::MS_SHARED,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Unbindable => libc::MS_UNBINDABLE,
+    });
+    let attributes = MountAttributes {
+        set: change.set.bits(),
+        clear: change.clear.bits(),
+        propagation,
+        user_namespace: 0,
+    };
+    let recursive = match depth {
+        Depth::One => 0,
+        Depth::Recursive => libc::AT_RECURSIVE,
+    };
+    // SAFETY: the kernel reads the empty path and `attributes`, of the size that we state,
+    // during the call; the borrow keeps `mount` open for as long.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | recursive,
+            &raw const attributes,
+            size_of::<MountAttributes>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,3 @@
+//! OCI's documents: runtime configuration, manifests, references, digests.
+
+pub mod runtime;

@@ -1,0 +1,3 @@
+//! The runtime configuration (`config.json`), as the specification's own crate types it.
+
+pub use oci_spec::runtime::*;

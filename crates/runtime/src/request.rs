@@ -1,0 +1,72 @@
+//! What a caller asks for, beside the OCI configuration.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci::runtime::{Process, Spec};
+
+/// A container to create.
+#[derive(Debug)]
+pub struct CreateRequest<'a> {
+    pub id: &'a str,
+    pub spec: &'a Spec,
+    /// Where relative paths of the configuration start.
+    pub bundle: &'a Path,
+    /// The container's root file system; takes the place of the configuration's `root.path`.
+    pub root: Root,
+    pub stdio: Stdio,
+    /// Takes the place of the configuration's network namespace.
+    pub network_namespace: Option<BorrowedFd<'a>>,
+    /// `name[:group]` or `uid[:gid]` to look up in the container's own user database. Takes
+    /// the place of the ids in `process.user`. Empty is the same as root.
+    pub user: Option<&'a str>,
+    /// Groups, by name or number, that the process has besides.
+    pub additional_groups: &'a [String],
+    /// A listening socket on which the container waits to be started, in case this
+    /// process is gone by then. `None`: [`Container::start`] starts it.
+    ///
+    /// [`Container::start`]: crate::Container::start
+    pub start_socket: Option<OwnedFd>,
+}
+
+/// A further process for a running container.
+#[derive(Debug)]
+pub struct ExecRequest<'a> {
+    pub process: &'a Process,
+    pub stdio: Stdio,
+    /// As in [`CreateRequest::user`].
+    pub user: Option<&'a str>,
+    /// As in [`CreateRequest::additional_groups`].
+    pub additional_groups: &'a [String],
+}
+
+/// Where a container's root file system comes from.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// A folder that is there already.
+    Directory(PathBuf),
+    /// An overlay that the container mounts in its own mount namespace.
+    Overlay {
+        /// Read-only layers, the topmost first.
+        lowers: Vec<PathBuf>,
+        upper: PathBuf,
+        work: PathBuf,
+        /// Never wait for the disk: right for a container that is removed at its end.
+        volatile: bool,
+    },
+}
+
+/// What a process reads from and writes to.
+#[derive(Debug)]
+pub enum Stdio {
+    Descriptors {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
+    /// A terminal of the container's own `devpts`; its master side comes back.
+    Terminal {
+        /// Rows and columns; `process.consoleSize` otherwise.
+        size: Option<(u16, u16)>,
+    },
+}
