@@ -1,0 +1,24 @@
+//! Containers: how they are asked for, and how they are shown.
+
+mod config;
+mod control;
+mod create;
+mod host_config;
+mod inspect;
+mod list;
+mod resources;
+
+pub use config::{ContainerConfig, HealthConfig};
+pub use control::{
+    ContainerPruneReport, TopResponse, UpdateRequest, UpdateResponse, WaitError, WaitResponse,
+};
+pub use create::{CreateRequest, CreateResponse};
+pub use host_config::{HostConfig, LogConfig, PortBinding, PortMap, RestartPolicy};
+pub use inspect::{
+    ContainerInspect, ContainerState, GraphDriver, Health, HealthResult, MountPoint,
+    NetworkSettings,
+};
+pub use list::{ContainerSummary, Port, SummaryHostConfig, SummaryNetworkSettings};
+pub use resources::{
+    DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, WeightDevice,
+};

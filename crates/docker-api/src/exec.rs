@@ -1,0 +1,84 @@
+//! Additional processes in containers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::go_json::is_zero;
+
+/// `POST /containers/{id}/exec`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ExecCreateRequest {
+    pub user: String,
+    pub privileged: bool,
+    pub tty: bool,
+    /// Rows, columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console_size: Option<[u32; 2]>,
+    pub attach_stdin: bool,
+    pub attach_stderr: bool,
+    pub attach_stdout: bool,
+    pub detach_keys: String,
+    pub env: Option<Vec<String>>,
+    pub working_dir: String,
+    pub cmd: Option<Vec<String>>,
+    pub detach: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ExecCreateResponse {
+    pub id: String,
+}
+
+/// `POST /exec/{id}/start`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ExecStartRequest {
+    pub detach: bool,
+    pub tty: bool,
+    /// Rows, columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console_size: Option<[u32; 2]>,
+}
+
+/// `GET /exec/{id}/json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecInspect {
+    #[serde(rename = "ID")]
+    pub id: String,
+    #[serde(rename = "Running")]
+    pub running: bool,
+    /// `null` until it has ended.
+    #[serde(rename = "ExitCode")]
+    pub exit_code: Option<i32>,
+    #[serde(rename = "ProcessConfig")]
+    pub process_config: ExecProcessConfig,
+    #[serde(rename = "OpenStdin")]
+    pub open_stdin: bool,
+    #[serde(rename = "OpenStderr")]
+    pub open_stderr: bool,
+    #[serde(rename = "OpenStdout")]
+    pub open_stdout: bool,
+    #[serde(rename = "CanRemove")]
+    pub can_remove: bool,
+    #[serde(rename = "ContainerID")]
+    pub container_id: String,
+    /// Bytes, in base64; empty for the default.
+    #[serde(rename = "DetachKeys")]
+    pub detach_keys: String,
+    #[serde(rename = "Pid")]
+    pub pid: i32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecProcessConfig {
+    pub tty: bool,
+    pub entrypoint: String,
+    pub arguments: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub user: String,
+}
