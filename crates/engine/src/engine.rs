@@ -67,6 +67,53 @@ pub struct HostSummary {
     pub images: usize,
 }
 
+/// Life of the engine itself.
+impl Engine {
+    /// Opens what there is, takes over what runs, and makes the rest anew. The caller holds
+    /// the data root's lock.
+    ///
+    /// Must be called on a tokio runtime.
+    pub async fn open(
+        settings: Settings,
+        database: Arc<redb::Database>,
+    ) -> Result<Self, OpenError> {
+        let parts = crate::containers::blocking(move || open_parts(settings, database)).await?;
+        let parts = Arc::new(parts);
+        crate::containers::restore(&parts).await.map_err(|source| OpenError::Metadata {
+            path: parts.settings.data_root.clone(),
+            source,
+        })?;
+        Ok(Self(parts))
+    }
+}
+
+fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts, OpenError> {
+    for path in [
+        settings.data_root.join("containers"),
+        settings.data_root.join("volumes"),
+        settings.exec_root.join("containers"),
+    ] {
+        std::fs::create_dir_all(&path).map_err(|source| OpenError::Folder { path, source })?;
+    }
+    let metadata = Metadata::open(Arc::clone(&database))
+        .map_err(|source| OpenError::Metadata { path: settings.data_root.clone(), source })?;
+    let images = images::Store::open(&settings.data_root, database)
+        .map_err(|source| OpenError::Images { source })?;
+    let networks = network::Networks::open(settings.network.clone())
+        .map_err(|source| OpenError::Network { source })?;
+    let volumes =
+        Volumes::open(&settings, &metadata).map_err(|source| OpenError::Volumes { source })?;
+    Ok(Parts {
+        settings,
+        metadata,
+        images,
+        networks,
+        volumes,
+        registry: Registry::default(),
+        events: Events::default(),
+    })
+}
+
 /// Containers.
 impl Engine {
     /// Every container, newest first.
@@ -84,7 +131,7 @@ impl Engine {
     }
 
     pub async fn start_container(&self, name: &str) -> Result<Outcome, StartError> {
-        self.0.registry.find(name)?.start(Vec::new()).await
+        self.0.registry.find(name)?.start().await
     }
 
     /// Asks it to end, waits, then kills it.
@@ -184,7 +231,11 @@ impl Engine {
         self.0.registry.find(name)?.processes(arguments).await
     }
 
-    pub async fn container_logs(&self, name: &str, query: LogQuery) -> Result<LogStream, LogsError> {
+    pub async fn container_logs(
+        &self,
+        name: &str,
+        query: LogQuery,
+    ) -> Result<LogStream, LogsError> {
         crate::logs::open(&self.0.registry.find(name)?, query).await
     }
 
@@ -200,7 +251,11 @@ impl Engine {
 
 /// Additional processes.
 impl Engine {
-    pub async fn create_exec(&self, container: &str, spec: ExecSpec) -> Result<ExecId, crate::containers::ExecError> {
+    pub async fn create_exec(
+        &self,
+        container: &str,
+        spec: ExecSpec,
+    ) -> Result<ExecId, crate::containers::ExecError> {
         self.0.registry.find(container).map_err(ControlError::from)?.create_exec(spec).await
     }
 

@@ -8,16 +8,16 @@
 //! else reads a snapshot of it ([`containers::View`]). A container that hangs in the kernel
 //! therefore never keeps anybody from listing or inspecting.
 
-mod engine;
-mod settings;
 pub mod containers;
+mod engine;
+pub mod events;
 pub mod exec;
 pub mod images;
-pub mod volumes;
-pub mod events;
 mod logs;
 mod metadata;
 mod names;
+mod settings;
+pub mod volumes;
 
 pub use engine::{Engine, HostSummary, OpenError};
 pub use logs::{LogEntry, LogQuery, LogStream, LogsError};

@@ -1,9 +1,11 @@
 //! What an engine is told once, when it is opened.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::containers::ContainerId;
 use crate::containers::spec::{LogConfig, Ulimit};
 
 /// What an engine is told once, when it is opened.
@@ -31,4 +33,35 @@ pub struct Settings {
     pub cgroup_parent: String,
     /// The daemon's labels.
     pub labels: Vec<String>,
+}
+
+impl Settings {
+    /// What a container has on the disk beside its file system.
+    pub(crate) fn container_folder(&self, id: &ContainerId) -> PathBuf {
+        self.data_root.join("containers").join(id.as_str())
+    }
+
+    pub(crate) fn log_path(&self, id: &ContainerId) -> PathBuf {
+        self.container_folder(id).join(format!("{id}-json.log"))
+    }
+
+    /// What a running container has in memory.
+    pub(crate) fn run_folder(&self, id: &ContainerId) -> PathBuf {
+        self.exec_root.join("containers").join(id.as_str())
+    }
+
+    /// The program that `--init` puts before the user's. Ours is handed into containers as a
+    /// copy: the payload must never be able to reach the programs that we run.
+    pub(crate) fn init_program(&self) -> io::Result<PathBuf> {
+        if let Some(program) = &self.init_program {
+            return Ok(program.clone());
+        }
+        let copy = self.exec_root.join("docker-init");
+        if !copy.exists() {
+            let new = self.exec_root.join(format!("docker-init.{}", std::process::id()));
+            std::fs::copy(self.shim_program.with_file_name("wharf-runtime"), &new)?;
+            std::fs::rename(&new, &copy)?;
+        }
+        Ok(copy)
+    }
 }

@@ -34,9 +34,7 @@ pub enum CreateError {
          You have to remove (or rename) that container to be able to reuse that name."
     )]
     NameTaken { name: String, holder: String },
-    #[error(
-        "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-    )]
+    #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName { name: String },
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -144,9 +142,7 @@ pub enum StartError {
     NetworkNotFound { name: String },
     #[error("cannot join {what} of a non running container: {container}")]
     JoinedNotRunning { what: &'static str, container: String },
-    #[error(
-        "cannot join IPC namespace of container {container}: it is not shareable"
-    )]
+    #[error("cannot join IPC namespace of container {container}: it is not shareable")]
     IpcNotShareable { container: String },
     /// The container's own fault, in the words of its runtime.
     #[error("failed to create task for container: {}", failure.message)]
@@ -224,9 +220,7 @@ pub enum ControlError {
          You have to remove (or rename) that container to be able to reuse that name."
     )]
     NameTaken { name: String, holder: String },
-    #[error(
-        "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-    )]
+    #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName { name: String },
     #[error("Renaming a container with the same name as its current name")]
     SameName,
@@ -234,12 +228,16 @@ pub enum ControlError {
     AttachStopped,
     #[error("{reason}")]
     Invalid { reason: String },
-    #[error("container {id} did not end within {seconds} s of SIGKILL (it is in the kernel: state D)")]
+    #[error(
+        "container {id} did not end within {seconds} s of SIGKILL (it is in the kernel: state D)"
+    )]
     Stuck { id: String, seconds: u64 },
     #[error("{}", failure.message)]
     Shim { failure: shim::protocol::Failure },
     #[error("cannot reach the supervisor of container {id}")]
     ShimUnreachable { id: String, source: shim::client::CallError },
+    #[error("cannot reach the supervisor of container {id}")]
+    ShimConnect { id: String, source: shim::client::ConnectError },
     #[error("cannot record the container")]
     Record { source: crate::metadata::MetadataError },
     #[error("cannot read what container {id} runs")]
@@ -263,6 +261,7 @@ impl Explain for ControlError {
             Self::InvalidName { .. } | Self::SameName | Self::Invalid { .. } => Kind::Invalid,
             Self::Shim { .. }
             | Self::ShimUnreachable { .. }
+            | Self::ShimConnect { .. }
             | Self::Record { .. }
             | Self::Stuck { .. }
             | Self::Processes { .. } => Kind::Internal,
@@ -280,9 +279,7 @@ pub enum RemoveError {
          or force remove", phase.name()
     )]
     IsLive { name: String, phase: Phase },
-    #[error(
-        "cannot remove container \"/{name}\": container is paused and must be unpaused first"
-    )]
+    #[error("cannot remove container \"/{name}\": container is paused and must be unpaused first")]
     IsPaused { name: String },
     #[error("removal of container {id} is already in progress")]
     InProgress { id: String },
@@ -301,9 +298,10 @@ impl Explain for RemoveError {
         match self {
             Self::Lookup(error) => error.kind(),
             Self::IsLive { .. } | Self::IsPaused { .. } | Self::InProgress { .. } => Kind::Conflict,
-            Self::Kill { .. } | Self::Files { .. } | Self::Snapshot { .. } | Self::Record { .. } => {
-                Kind::Internal
-            }
+            Self::Kill { .. }
+            | Self::Files { .. }
+            | Self::Snapshot { .. }
+            | Self::Record { .. } => Kind::Internal,
         }
     }
 }

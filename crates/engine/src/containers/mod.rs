@@ -3,27 +3,37 @@
 //! [`lifecycle`] decides, [`supervisor`] acts, [`record`] is what is on disk, and [`View`]
 //! is what everybody else sees.
 
-pub mod spec;
-pub mod lifecycle;
-pub mod view;
-pub mod requests;
-pub mod errors;
-pub(crate) mod record;
-pub(crate) mod registry;
-pub mod supervisor;
 mod bundle;
 mod create;
-mod start;
-mod remove;
-mod restore;
+pub mod errors;
+pub mod lifecycle;
 mod mounts;
-mod wait;
+mod prune;
+pub(crate) mod record;
+pub(crate) mod registry;
+mod remove;
+pub mod requests;
+mod restore;
+mod size;
+pub mod spec;
+mod start;
+pub(crate) mod supervisor;
 mod top;
+pub mod view;
+mod wait;
 
+pub(crate) use create::create;
 pub use errors::*;
+pub(crate) use prune::{prune, summary};
 pub use requests::*;
+pub(crate) use restore::restore;
+pub(crate) use size::size;
 pub use spec::ContainerSpec;
 pub use view::{MountView, Phase, StateView, View};
+pub(crate) use wait::wait_for;
+
+pub(crate) use size::of_folder as folder_size;
+pub(crate) use supervisor::{Container, Snapshot, blocking};
 
 use std::fmt;
 

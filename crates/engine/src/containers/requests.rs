@@ -125,3 +125,61 @@ pub struct PruneFilter {
     /// Not with these.
     pub labels_absent: Vec<(String, Option<String>)>,
 }
+
+impl PruneFilter {
+    /// Whether an object with these labels is meant.
+    pub(crate) fn has_labels<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let matches = |(key, wanted): &(String, Option<String>)| {
+            label(key).is_some_and(|value| wanted.as_deref().is_none_or(|wanted| wanted == value))
+        };
+        self.labels.iter().all(matches) && !self.labels_absent.iter().any(matches)
+    }
+}
+
+/// The keys that detach a client from a terminal unless somebody says otherwise: ctrl-p,
+/// ctrl-q.
+const DEFAULT_DETACH_KEYS: &[u8] = &[16, 17];
+
+/// The bytes of a sequence in Docker's spelling: single characters and `ctrl-x`, separated by
+/// commas. Without a terminal nothing detaches.
+pub(crate) fn detach_keys(text: Option<&str>, has_terminal: bool) -> Result<Vec<u8>, String> {
+    let keys = match text {
+        None | Some("") => Ok(DEFAULT_DETACH_KEYS.to_vec()),
+        Some(text) => text.split(',').map(key).collect::<Option<Vec<u8>>>().ok_or_else(|| {
+            format!("Invalid escape keys ({text}) provided: Unknown character: '{text}'")
+        }),
+    }?;
+    Ok(if has_terminal { keys } else { Vec::new() })
+}
+
+fn key(text: &str) -> Option<u8> {
+    if let Some(letter) = text.strip_prefix("ctrl-") {
+        return match letter.as_bytes() {
+            [letter @ b'a'..=b'z'] => Some(letter - b'a' + 1),
+            b"@" => Some(0),
+            b"[" => Some(27),
+            b"\\" => Some(28),
+            b"]" => Some(29),
+            b"^" => Some(30),
+            b"_" => Some(31),
+            _ => None,
+        };
+    }
+    match text.as_bytes() {
+        [one] => Some(*one),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::detach_keys;
+
+    #[test]
+    fn detach_keys_have_dockers_spelling() {
+        assert_eq!(detach_keys(None, true).unwrap(), [16, 17]);
+        assert_eq!(detach_keys(Some("ctrl-x,a,ctrl-["), true).unwrap(), [24, b'a', 27]);
+        assert!(detach_keys(Some("ctrl-x,a"), false).unwrap().is_empty());
+        assert!(detach_keys(Some("ctrl-xx"), true).is_err());
+    }
+}

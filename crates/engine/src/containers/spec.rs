@@ -204,6 +204,34 @@ pub struct Limits {
     pub ulimits: BTreeMap<String, Ulimit>,
 }
 
+impl Limits {
+    /// Takes over what `other` says; what it leaves out stays.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        macro_rules! take {
+            ($($field:ident),*) => {
+                $(if other.$field.is_some() {
+                    self.$field.clone_from(&other.$field);
+                })*
+            };
+        }
+        take!(
+            memory,
+            memory_swap,
+            memory_reservation,
+            memory_swappiness,
+            cpu_shares,
+            cpu_quota,
+            cpu_period,
+            cpu_realtime_runtime,
+            cpu_realtime_period,
+            cpuset_cpus,
+            cpuset_mems,
+            pids,
+            block_weight
+        );
+    }
+}
+
 /// A resource limit. -1: unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {

@@ -1,5 +1,6 @@
 //! Named folders that outlive containers.
 
+mod changes;
 mod fill;
 mod store;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use errors::{Explain, Kind};
 use jiff::Timestamp;
 
+pub(crate) use changes::{create, prune, remove, remove_unused};
 pub(crate) use fill::fill_from_image;
 pub(crate) use store::Volumes;
 
@@ -49,7 +51,9 @@ pub enum VolumeError {
     InvalidName { name: String },
     #[error("volume name is too short, names should be at least two alphanumeric characters")]
     NameTooShort,
-    #[error("create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found")]
+    #[error(
+        "create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found"
+    )]
     UnknownDriver { name: String, driver: String },
     #[error("create {name}: invalid option: \"{option}\"")]
     InvalidOption { name: String, option: String },

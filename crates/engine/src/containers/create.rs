@@ -1,0 +1,168 @@
+//! Making a container: its name, its file system, its volumes, its record.
+//!
+//! The record comes last. Whatever a crash leaves behind before it has no owner, and the
+//! next engine removes it.
+
+use std::fs;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::errors::CreateError;
+use super::record::{self, Record, RecordedPhase};
+use super::requests::{CreateContainer, Created};
+use super::spec::{ContainerSpec, NetworkMode, PidMode};
+use super::supervisor::{self, blocking};
+use super::{ContainerId, mounts};
+use crate::engine::Parts;
+use crate::events::ObjectKind;
+use crate::metadata::CONTAINERS;
+use crate::names;
+
+/// Tries to make a name up before one is certainly free.
+const NAME_ATTEMPTS: u32 = 16;
+
+/// Makes a container.
+pub(crate) async fn create(
+    parts: &Arc<Parts>,
+    request: CreateContainer,
+) -> Result<Created, CreateError> {
+    check(parts, &request.spec)?;
+    let id = ContainerId::random();
+    let name = take_name(parts, request.name.as_deref(), &id)?;
+    match make(parts, &id, &name, request).await {
+        Ok(warnings) => Ok(Created { id, warnings }),
+        Err(error) => {
+            parts.registry.release_name(&name);
+            Err(error)
+        }
+    }
+}
+
+/// Refuses what can be known to be wrong before anything is made.
+fn check(parts: &Parts, spec: &ContainerSpec) -> Result<(), CreateError> {
+    super::bundle::check_seccomp(&spec.security)
+        .map_err(|reason| CreateError::SeccompProfile { reason })?;
+    match &spec.network.mode {
+        NetworkMode::Network(name) if parts.networks.get(name).is_err() => {
+            return Err(CreateError::NetworkNotFound { name: name.clone() });
+        }
+        NetworkMode::Container(other) => drop(parts.registry.find(other)?),
+        _ => {}
+    }
+    if let PidMode::Container(other) = &spec.namespaces.pid {
+        parts.registry.find(other)?;
+    }
+    if let super::spec::IpcMode::Container(other) = &spec.namespaces.ipc {
+        parts.registry.find(other)?;
+    }
+    Ok(())
+}
+
+fn take_name(parts: &Parts, wanted: Option<&str>, id: &ContainerId) -> Result<String, CreateError> {
+    if let Some(wanted) = wanted {
+        let name = wanted.strip_prefix('/').unwrap_or(wanted);
+        if !names::is_valid(name) {
+            return Err(CreateError::InvalidName { name: wanted.to_owned() });
+        }
+        return match parts.registry.reserve_name(name, id) {
+            Ok(()) => Ok(name.to_owned()),
+            Err(holder) => {
+                Err(CreateError::NameTaken { name: name.to_owned(), holder: holder.to_string() })
+            }
+        };
+    }
+    let mut made_up = (0..NAME_ATTEMPTS).map(names::make_up);
+    let free = made_up.find(|name| parts.registry.reserve_name(name, id).is_ok());
+    Ok(free.unwrap_or_else(|| {
+        // Nobody else has this one: it is the container's own id.
+        let name = id.short().to_owned();
+        let _ = parts.registry.reserve_name(&name, id);
+        name
+    }))
+}
+
+async fn make(
+    parts: &Arc<Parts>,
+    id: &ContainerId,
+    name: &str,
+    request: CreateContainer,
+) -> Result<Vec<String>, CreateError> {
+    let snapshot = make_folders(parts, id, &request.image_id).await?;
+    let resolved = match mounts::resolve(parts, &request.spec, &snapshot).await {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            undo_folders(parts, id).await;
+            return Err(error);
+        }
+    };
+    let record = Record {
+        version: record::VERSION,
+        id: id.to_string(),
+        name: name.to_owned(),
+        created_at: Timestamp::now(),
+        image_id: request.image_id,
+        image_name: request.image_name,
+        spec: Arc::new(request.spec),
+        document: request.document.into(),
+        mounts: resolved.mounts.as_slice().into(),
+        anonymous_volumes: resolved.anonymous_volumes.clone(),
+        phase: RecordedPhase::Created,
+        was_stopped: false,
+        exit_code: 0,
+        oom_killed: false,
+        error: String::new(),
+        started_at: None,
+        finished_at: None,
+        restart_count: 0,
+    };
+    if let Err(source) = parts.metadata.put(CONTAINERS, id.as_str(), record.encode()).await {
+        mounts::undo(parts, &resolved).await;
+        undo_folders(parts, id).await;
+        return Err(CreateError::Record { source });
+    }
+    let attributes = record.event_attributes();
+    parts.registry.insert(supervisor::spawn(parts, record, None));
+    parts.events.publish(ObjectKind::Container, "create", id.as_str(), attributes);
+    Ok(Vec::new())
+}
+
+/// Makes the folders that are the container's own.
+async fn make_folders(
+    parts: &Arc<Parts>,
+    id: &ContainerId,
+    image: &str,
+) -> Result<images::Snapshot, CreateError> {
+    let image_id = image.parse().map_err(|_| CreateError::ImageGone { image: image.to_owned() })?;
+    let folder = parts.settings.container_folder(id);
+    let (parts, id) = (Arc::clone(parts), id.clone());
+    blocking(move || {
+        let snapshot = parts
+            .images
+            .prepare(id.as_str(), &image_id)
+            .map_err(|source| CreateError::Snapshot { source })?;
+        match fs::create_dir(&folder) {
+            Ok(()) => Ok(snapshot),
+            Err(source) => {
+                // The error that counts is the first.
+                let _ = parts.images.discard(id.as_str());
+                Err(CreateError::Folder { path: folder, source })
+            }
+        }
+    })
+    .await
+}
+
+async fn undo_folders(parts: &Arc<Parts>, id: &ContainerId) {
+    let (parts, id) = (Arc::clone(parts), id.clone());
+    blocking(move || {
+        let folder = parts.settings.container_folder(&id);
+        if let Err(error) = fs::remove_dir_all(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "cannot undo a folder");
+        }
+        if let Err(error) = parts.images.discard(id.as_str()) {
+            tracing::warn!(container = %id, error = errors::chain(&error), "cannot undo a snapshot");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,80 @@
+//! What is on disk of a container: enough to make it whole again after any crash.
+//!
+//! A running container's truth is with its shim; the record only has to say what the
+//! container *is*, and how it ended last.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::spec::ContainerSpec;
+use super::view::{MountView, Phase};
+
+/// Raised when an older build could not read a record.
+pub(crate) const VERSION: u32 = 1;
+
+/// A container on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) version: u32,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) created_at: Timestamp,
+    pub(crate) image_id: String,
+    pub(crate) image_name: String,
+    pub(crate) spec: Arc<ContainerSpec>,
+    pub(crate) document: Arc<str>,
+    pub(crate) mounts: Arc<[MountView]>,
+    /// Volumes that go with the container when `rm -v` (or `--rm`) asks for it.
+    pub(crate) anonymous_volumes: Vec<String>,
+    pub(crate) phase: RecordedPhase,
+    /// Somebody stopped it: `unless-stopped` heeds that.
+    pub(crate) was_stopped: bool,
+    pub(crate) exit_code: i32,
+    pub(crate) oom_killed: bool,
+    pub(crate) error: String,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) restart_count: u32,
+}
+
+/// How far a container had come when it was recorded last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecordedPhase {
+    Created,
+    /// It ran. Whether it still does is for its shim to say.
+    Live,
+    Exited,
+    /// Its removal had begun, and goes on at the next start.
+    Removing,
+}
+
+impl Record {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a record has string keys only")
+    }
+}
+
+impl From<RecordedPhase> for Phase {
+    fn from(phase: RecordedPhase) -> Self {
+        match phase {
+            RecordedPhase::Created => Self::Created,
+            // Whoever has met its shim says otherwise.
+            RecordedPhase::Live | RecordedPhase::Exited => Self::Exited,
+            RecordedPhase::Removing => Self::Dead,
+        }
+    }
+}
+
+impl Record {
+    /// What every event about the container says of it.
+    pub(crate) fn event_attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = self.spec.labels.clone();
+        attributes.insert("image".to_owned(), self.image_name.clone());
+        attributes.insert("name".to_owned(), self.name.clone());
+        attributes
+    }
+}

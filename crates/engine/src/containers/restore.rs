@@ -1,0 +1,303 @@
+//! Taking over what an earlier engine left, whatever moment it was killed at.
+//!
+//! Records say which containers there are; their shims say how they are. In this order:
+//!
+//! 1. A run folder whose shim answers: the container runs, and is watched again.
+//! 2. A run folder whose shim does not: the container has ended, with what the shim wrote
+//!    last. What it left is cleaned up.
+//! 3. A record of a live container without a run folder: the host was restarted.
+//! 4. A record that says its removal had begun, or a container that was to go at its end:
+//!    it is removed.
+//! 5. Folders without a record: nobody's, and removed.
+//! 6. Restart policies apply to what has ended.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use shim::client::{ConnectError, Watch};
+
+use super::ContainerId;
+use super::record::{Record, RecordedPhase};
+use super::requests::RemoveOptions;
+use super::spec::RestartPolicy;
+use super::start;
+use super::supervisor::{self, Container, Running, ShimLink, blocking, timestamp};
+use crate::engine::Parts;
+use crate::metadata::{CONTAINERS, MetadataError};
+
+/// The exit code of a container that was lost with the host. Docker's.
+const LOST_EXIT_CODE: i32 = 255;
+
+/// Makes every container whole again, and removes what belongs to none.
+pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
+    let records = read_records(parts)?;
+    let known: HashSet<String> = records.iter().map(|record| record.id.clone()).collect();
+    let found = {
+        let parts = Arc::clone(parts);
+        blocking(move || {
+            remove_orphans(&parts, &known);
+            records.into_iter().map(|record| find(&parts, record)).collect::<Vec<_>>()
+        })
+        .await
+    };
+    let mut containers = Vec::with_capacity(found.len());
+    for (record, running) in found {
+        let id = ContainerId::from_record(&record.id);
+        if parts.registry.reserve_name(&record.name, &id).is_err() {
+            tracing::error!(container = %id, name = record.name, "two containers have one name");
+        }
+        let removes_itself = running.is_none()
+            && (record.phase == RecordedPhase::Removing
+                || (record.spec.remove_at_end && record.phase != RecordedPhase::Created));
+        let wants_restart = running.is_none() && !removes_itself && wants_restart(&record);
+        let container = supervisor::spawn(parts, record, running);
+        parts.registry.insert(container.clone());
+        containers.push((container, removes_itself, wants_restart));
+    }
+    if let Err(error) = parts.networks.collect() {
+        tracing::warn!(error = errors::chain(&error), "cannot remove an earlier engine's networks");
+    }
+    for (container, removes_itself, wants_restart) in containers {
+        resume(container, removes_itself, wants_restart).await;
+    }
+    Ok(())
+}
+
+/// Goes on with what an earlier engine did not get to.
+async fn resume(container: Container, removes_itself: bool, wants_restart: bool) {
+    let view = container.view();
+    if removes_itself {
+        let options = RemoveOptions { force: false, volumes: true };
+        if let Err(error) = container.remove(options).await {
+            tracing::warn!(
+                container = %view.id, error = errors::chain(&error), "cannot remove a container"
+            );
+        }
+    } else if wants_restart {
+        if let Err(error) = container.start().await {
+            tracing::warn!(
+                container = %view.id, error = errors::chain(&error), "cannot restart a container"
+            );
+        }
+    }
+}
+
+fn read_records(parts: &Parts) -> Result<Vec<Record>, MetadataError> {
+    let records = parts.metadata.all(CONTAINERS)?;
+    Ok(records
+        .into_iter()
+        .filter_map(|(id, bytes)| match serde_json::from_slice(&bytes) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                // Kept as it is: a newer build may read it.
+                tracing::error!(container = id, %error, "cannot read a container's record");
+                None
+            }
+        })
+        .collect())
+}
+
+/// Whether a container that has ended starts with the engine.
+fn wants_restart(record: &Record) -> bool {
+    let ran = record.phase != RecordedPhase::Created;
+    match record.spec.restart {
+        RestartPolicy::No => false,
+        RestartPolicy::Always => ran,
+        RestartPolicy::UnlessStopped => ran && !record.was_stopped,
+        RestartPolicy::OnFailure { retries_max } => {
+            ran && !record.was_stopped
+                && record.exit_code != 0
+                && retries_max.is_none_or(|most| record.restart_count < most)
+        }
+    }
+}
+
+/// Finds out how a container is.
+fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
+    let id = ContainerId::from_record(&record.id);
+    let folder = parts.settings.run_folder(&id);
+    if !folder.exists() {
+        if record.phase == RecordedPhase::Live {
+            record.phase = RecordedPhase::Exited;
+            record.exit_code = LOST_EXIT_CODE;
+            record.finished_at.get_or_insert_with(jiff::Timestamp::now);
+            record_end(parts, &record);
+        }
+        return (record, None);
+    }
+    match watch(&folder) {
+        Ok((state, watch)) => {
+            let running = adopt(parts, &record, &folder, state, watch);
+            (record, Some(running))
+        }
+        Err(reason) => {
+            tracing::info!(container = %id, reason, "a container ended while no daemon ran");
+            bury(parts, &mut record, &folder);
+            (record, None)
+        }
+    }
+}
+
+fn watch(folder: &Path) -> Result<(shim::protocol::State, Watch), String> {
+    let connection = shim::client::connect(folder).map_err(|error| match error {
+        ConnectError::Gone { .. } => "its supervisor has left".to_owned(),
+        error => errors::chain(&error),
+    })?;
+    connection.watch().map_err(|error| errors::chain(&error))
+}
+
+fn adopt(
+    parts: &Parts,
+    record: &Record,
+    folder: &Path,
+    state: shim::protocol::State,
+    watch: Watch,
+) -> Running {
+    let attachment = start::read_attachment(folder);
+    if let Some(attachment) = &attachment {
+        if let Err(error) = parts.networks.adopt(attachment.clone()) {
+            tracing::warn!(
+                container = record.id,
+                error = errors::chain(&error),
+                "cannot take over a container's connection"
+            );
+        }
+    }
+    let is_own_network = !matches!(
+        record.spec.network.mode,
+        super::spec::NetworkMode::Host | super::spec::NetworkMode::Container(_)
+    );
+    let network_namespace = is_own_network.then(|| format!("/proc/{}/ns/net", state.pid).into());
+    Running {
+        link: ShimLink {
+            folder: folder.to_owned(),
+            state,
+            attachment: attachment.map(Arc::new),
+            network_namespace,
+        },
+        watch,
+        shim: None,
+        mounts: Arc::clone(&record.mounts),
+    }
+}
+
+/// Takes over how a container ended while nobody looked.
+fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
+    let cleaned = shim::client::clean_up(folder);
+    let state = match cleaned {
+        Ok(cleaned) => cleaned.last_state,
+        Err(error) => {
+            tracing::error!(
+                container = record.id,
+                error = errors::chain(&error),
+                "cannot clean up after a supervisor that died"
+            );
+            None
+        }
+    };
+    if let Err(error) = start::remove_run_folder(folder) {
+        tracing::warn!(container = record.id, %error, "cannot remove a run folder");
+    }
+    let Some(state) = state else {
+        // It died before it had a container.
+        if record.phase == RecordedPhase::Live {
+            record.phase = RecordedPhase::Exited;
+            record.exit_code = LOST_EXIT_CODE;
+        }
+        record_end(parts, record);
+        return;
+    };
+    let ended_properly = state.phase == shim::protocol::Phase::Exited;
+    record.phase = RecordedPhase::Exited;
+    record.started_at = state.started_at.and_then(timestamp).or(record.started_at);
+    record.finished_at =
+        state.finished_at.and_then(timestamp).or_else(|| Some(jiff::Timestamp::now()));
+    record.oom_killed = state.oom_killed;
+    record.restart_count = state.restart_count;
+    record.was_stopped |= state.stop_requested;
+    record.exit_code = if ended_properly { state.exit_code.unwrap_or(LOST_EXIT_CODE) } else { 137 };
+    record.error = if ended_properly {
+        state.error.unwrap_or_default()
+    } else {
+        "its supervisor (wharf-shim) died, so it was killed".to_owned()
+    };
+    record_end(parts, record);
+}
+
+fn record_end(parts: &Parts, record: &Record) {
+    parts.metadata.put_later(CONTAINERS, &record.id, record.encode());
+}
+
+/// Removes what has no record: the traces of creations and removals that were interrupted.
+fn remove_orphans(parts: &Parts, known: &HashSet<String>) {
+    let settings = &parts.settings;
+    for name in names_in(&settings.exec_root.join("containers")) {
+        let folder = settings.run_folder(&ContainerId::from_record(&name));
+        if known.contains(&name) {
+            continue;
+        }
+        end_orphan(&folder);
+        if let Err(error) = start::remove_run_folder(&folder) {
+            tracing::warn!(folder = %folder.display(), %error, "cannot remove an orphan");
+        }
+    }
+    for name in parts.images.snapshots().unwrap_or_default() {
+        if !known.contains(&name) {
+            if let Err(error) = parts.images.discard(&name) {
+                tracing::warn!(
+                    snapshot = name,
+                    error = errors::chain(&error),
+                    "cannot remove an orphan"
+                );
+            }
+        }
+    }
+    for name in names_in(&settings.data_root.join("containers")) {
+        if !known.contains(&name) {
+            let folder = settings.data_root.join("containers").join(name);
+            if let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::warn!(folder = %folder.display(), %error, "cannot remove an orphan");
+            }
+        }
+    }
+}
+
+/// Ends a container that nobody knows: its shim is told to, or it is done for a dead one.
+fn end_orphan(folder: &Path) {
+    if let Ok((_, mut watch)) = shim::client::connect(folder)
+        .map_err(drop)
+        .and_then(|connection| connection.watch().map_err(drop))
+    {
+        let stop = shim::protocol::Request::Stop {
+            signal: rustix::process::Signal::KILL.as_raw(),
+            grace: Some(std::time::Duration::ZERO),
+        };
+        let asked = shim::client::connect(folder).map(|mut link| link.call(&stop, &[]));
+        if matches!(asked, Ok(Ok(_))) {
+            // Until it has left.
+            while let Ok(Some(_)) = watch.next_event() {}
+        }
+    }
+    if let Err(error) = shim::client::clean_up(folder) {
+        tracing::warn!(error = errors::chain(&error), "cannot end a container without a record");
+    }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::containers::Phase;
+
+    #[test]
+    fn a_container_lost_with_the_host_is_shown_as_ended() {
+        assert_eq!(Phase::from(RecordedPhase::Live), Phase::Exited);
+        assert_eq!(Phase::from(RecordedPhase::Removing), Phase::Dead);
+    }
+}

@@ -1,0 +1,78 @@
+//! Waiting: for containers' ends, for what shims tell, for shims themselves.
+
+use std::io;
+
+use shim::protocol::Event;
+use shim::wire::FrameDecoder;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+
+use super::requests::{WaitCondition, WaitResult};
+use super::supervisor::{Container, Snapshot};
+
+/// Bytes read from a shim at once. Most of its events fit.
+const READ_BYTES: usize = 2048;
+
+/// Waits for a container's end. What counts as the next end is decided now, not when the
+/// future is first polled.
+pub(crate) fn wait_for(
+    container: &Container,
+    condition: WaitCondition,
+) -> impl Future<Output = WaitResult> + Send + use<> {
+    let mut snapshot = container.snapshot();
+    let ends_before = snapshot.borrow().ends;
+    async move {
+        let is_over = |now: &Snapshot| {
+            now.is_gone
+                || match condition {
+                    WaitCondition::NotRunning => {
+                        !now.view.state.phase.is_live() || now.ends > ends_before
+                    }
+                    WaitCondition::NextExit => now.ends > ends_before,
+                    WaitCondition::Removed => false,
+                }
+        };
+        // An error means that the container's owner is gone, and so is the container.
+        let _ = snapshot.wait_for(is_over).await;
+        let view = std::sync::Arc::clone(&snapshot.borrow().view);
+        let error = &view.state.error;
+        WaitResult {
+            exit_code: view.state.exit_code,
+            error: (!error.is_empty()).then(|| error.clone()),
+        }
+    }
+}
+
+/// The events of a shim, as they come.
+pub(super) struct ShimEvents {
+    stream: UnixStream,
+    decoder: FrameDecoder,
+}
+
+impl ShimEvents {
+    /// Must be called on the runtime.
+    pub(super) fn new(watch: shim::client::Watch) -> io::Result<Self> {
+        let (stream, decoder) = watch.into_parts();
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream: UnixStream::from_std(stream)?, decoder })
+    }
+
+    /// The next event; `None` once the shim is gone.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.decoder.next_message() {
+                Ok(Some(event)) => return Some(event),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a supervisor sent what is no event");
+                    return None;
+                }
+            }
+            let mut buffer = [0; READ_BYTES];
+            match self.stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.decoder.feed(&buffer[..count]),
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Making and removing volumes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::store::encode;
+use super::{CreateVolume, VolumeError, VolumeView};
+use crate::containers::{PruneFilter, Pruned, blocking, folder_size, random_id};
+use crate::engine::Parts;
+use crate::events::ObjectKind;
+use crate::metadata::VOLUMES;
+use crate::names;
+
+/// The only driver.
+const LOCAL: &str = "local";
+
+/// Docker's label on volumes that were made for one container.
+const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
+
+/// Makes a volume; one of that name which exists already is what the caller wants.
+pub(crate) async fn create(
+    parts: &Arc<Parts>,
+    request: CreateVolume,
+) -> Result<VolumeView, VolumeError> {
+    let is_anonymous = request.name.as_deref().is_none_or(str::is_empty);
+    let name = match request.name.filter(|name| !name.is_empty()) {
+        Some(name) => name,
+        None => random_id(),
+    };
+    check(&name, &request.driver, &request.options)?;
+    let mut labels = request.labels;
+    if is_anonymous {
+        labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+    }
+    let folder = parts.settings.data_root.join("volumes").join(&name);
+    let view = VolumeView {
+        mountpoint: folder.join("_data"),
+        name: name.clone(),
+        driver: LOCAL.to_owned(),
+        options: request.options,
+        labels,
+        created_at: Timestamp::now(),
+        is_anonymous,
+    };
+    if let Err(other) = parts.volumes.insert(view.clone()) {
+        return Ok(other);
+    }
+    if let Err(error) = make(parts, &view).await {
+        parts.volumes.forget(&name);
+        return Err(error);
+    }
+    tell(parts, "create", &name);
+    Ok(view)
+}
+
+fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result<(), VolumeError> {
+    if name.len() == 1 {
+        return Err(VolumeError::NameTooShort);
+    }
+    if !names::is_valid(name) {
+        return Err(VolumeError::InvalidName { name: name.to_owned() });
+    }
+    if !driver.is_empty() && driver != LOCAL {
+        return Err(VolumeError::UnknownDriver {
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+        });
+    }
+    match options.keys().next() {
+        Some(option) => {
+            Err(VolumeError::InvalidOption { name: name.to_owned(), option: option.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
+async fn make(parts: &Arc<Parts>, view: &VolumeView) -> Result<(), VolumeError> {
+    match fs::create_dir_all(&view.mountpoint) {
+        Ok(()) => {}
+        Err(source) => {
+            return Err(VolumeError::Files { doing: "create", name: view.name.clone(), source });
+        }
+    }
+    parts
+        .metadata
+        .put(VOLUMES, &view.name, encode(view))
+        .await
+        .map_err(|source| VolumeError::Record { name: view.name.clone(), source })
+}
+
+/// Removes a volume that no container uses. With `force`, one that is not there is removed
+/// already.
+pub(crate) async fn remove(parts: &Arc<Parts>, name: &str, force: bool) -> Result<(), VolumeError> {
+    match parts.volumes.get(name) {
+        Err(VolumeError::NotFound { .. }) if force => return Ok(()),
+        found => found?,
+    };
+    let users = parts.registry.users_of_volume(name);
+    if !users.is_empty() {
+        return Err(VolumeError::InUse {
+            name: name.to_owned(),
+            containers: users.iter().map(ToString::to_string).collect(),
+        });
+    }
+    remove_unused(parts, name).await
+}
+
+/// Removes a volume whose last user is on its own way out.
+pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), VolumeError> {
+    let folder = parts.settings.data_root.join("volumes").join(name);
+    let removed = blocking(move || match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    })
+    .await;
+    removed.map_err(|source| VolumeError::Files {
+        doing: "remove",
+        name: name.to_owned(),
+        source,
+    })?;
+    parts
+        .metadata
+        .remove(VOLUMES, name)
+        .await
+        .map_err(|source| VolumeError::Record { name: name.to_owned(), source })?;
+    parts.volumes.forget(name);
+    tell(parts, "destroy", name);
+    Ok(())
+}
+
+/// Removes volumes that no container uses: anonymous ones, or (`all`) any.
+pub(crate) async fn prune(parts: &Arc<Parts>, all: bool, filter: PruneFilter) -> Pruned {
+    let mut pruned = Pruned::default();
+    for volume in parts.volumes.list() {
+        let is_meant = (all || volume.is_anonymous)
+            && filter.has_labels(|key| volume.labels.get(key).map(String::as_str))
+            && parts.registry.users_of_volume(&volume.name).is_empty();
+        if !is_meant {
+            continue;
+        }
+        let folder = volume.mountpoint.clone();
+        let bytes = blocking(move || folder_size(&folder)).await.unwrap_or(0);
+        match remove(parts, &volume.name, false).await {
+            Ok(()) => {
+                pruned.names.push(volume.name);
+                pruned.bytes += bytes;
+            }
+            Err(error) => tracing::warn!(
+                volume = volume.name,
+                error = errors::chain(&error),
+                "cannot prune a volume"
+            ),
+        }
+    }
+    pruned
+}
+
+fn tell(parts: &Parts, action: &str, name: &str) {
+    let attributes = BTreeMap::from([("driver".to_owned(), LOCAL.to_owned())]);
+    parts.events.publish(ObjectKind::Volume, action, name, attributes);
+}
