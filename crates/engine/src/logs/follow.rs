@@ -29,7 +29,13 @@ impl Watch {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let what = WatchFlags::MODIFY | WatchFlags::MOVED_TO | WatchFlags::CREATE;
         inotify::add_watch(&descriptor, folder, what)?;
-        Ok(Self(AsyncFd::register(descriptor)?))
+        #[expect(
+            deprecated,
+            reason = "its replacement is unsafe for types that may close their descriptor early; \
+                      an `OwnedFd` that nobody can take out again does not"
+        )]
+        let registered = AsyncFd::new(descriptor)?;
+        Ok(Self(registered))
     }
 
     /// Waits until something has happened since the last call.
