@@ -1,0 +1,94 @@
+//! The folders of a data root that are the store's.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oci::Digest;
+
+/// Where everything is.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    blobs: PathBuf,
+    layers: PathBuf,
+    snapshots: PathBuf,
+    unfinished: PathBuf,
+    /// How many names in `unfinished` were handed out.
+    handed_out: AtomicU64,
+}
+
+impl Folders {
+    /// Names the folders of `root`, and makes those that are missing.
+    pub(crate) fn open(root: &Path) -> Result<Self, (PathBuf, io::Error)> {
+        let folders = Self {
+            blobs: root.join("content/blobs/sha256"),
+            layers: root.join("layers"),
+            snapshots: root.join("snapshots"),
+            unfinished: root.join("unfinished"),
+            handed_out: AtomicU64::new(0),
+        };
+        for folder in [&folders.blobs, &folders.layers, &folders.snapshots, &folders.unfinished] {
+            fs::create_dir_all(folder).map_err(|error| (folder.clone(), error))?;
+        }
+        Ok(folders)
+    }
+
+    /// The file of a blob.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs.join(digest.hex())
+    }
+
+    pub(crate) fn blobs(&self) -> &Path {
+        &self.blobs
+    }
+
+    /// The folder of a layer.
+    pub(crate) fn layer(&self, chain_id: &Digest) -> PathBuf {
+        self.layers.join(chain_id.hex())
+    }
+
+    pub(crate) fn layers(&self) -> &Path {
+        &self.layers
+    }
+
+    pub(crate) fn snapshots(&self) -> &Path {
+        &self.snapshots
+    }
+
+    pub(crate) fn unfinished(&self) -> &Path {
+        &self.unfinished
+    }
+
+    /// A path that nobody has, for something that is not yet, or no longer, in its place.
+    ///
+    /// The folder is empty when the store is opened, so that a number is enough.
+    pub(crate) fn unfinished_path(&self) -> PathBuf {
+        let number = self.handed_out.fetch_add(1, Ordering::Relaxed);
+        self.unfinished.join(number.to_string())
+    }
+
+    /// Takes what is at `path` out of its place in one step, then removes it. That nothing is
+    /// there is no error.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        let grave = self.unfinished_path();
+        match fs::rename(path, &grave) {
+            Ok(()) => remove_tree(&grave),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Removes a file or a folder with everything in it.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,50 @@
+//! Keeps content and file systems on this host: blobs, snapshots, names, garbage collection.
+//!
+//! A [`Store`] is all there is from outside. Its calls block, so that an async caller hands
+//! them to a thread, and none of them waits for another's disk: reads answer from a snapshot
+//! of the [`catalog`].
+//!
+//! ```text
+//! <root>/content/blobs/sha256/<id>     images' configurations, as they came
+//!        layers/<chain id>/fs/         a layer's tree, an overlay's lower directory
+//!                         /recipe.zst  what else was in its archive, so that it can be given back
+//!        snapshots/<name>/{fs,work}    a container's own changes, an overlay's upper directory
+//!        unfinished/                   what arrives or goes: emptied when the store is opened
+//! ```
+//!
+//! Names and what belongs to whom are records in the daemon's database. A record is written
+//! after what it speaks of is in its place, and removed before that is taken away: so
+//! whatever a crash leaves has no record, and [`Store::open`] removes it.
+
+mod built_in;
+mod catalog;
+mod change;
+mod folders;
+mod history;
+mod image;
+mod import;
+mod layers;
+mod load;
+mod mend;
+mod names;
+mod platform;
+mod records;
+mod remove;
+mod save;
+mod snapshots;
+mod store;
+mod tar;
+
+pub use crate::catalog::ResolveError;
+pub use crate::change::{Change, ChangeError, parse_change};
+pub use crate::history::HistoryEntry;
+pub use crate::image::{Extras, HealthCheck, Image, ImageId, Layer, ProcessExtras};
+pub use crate::import::{ImportError, ImportOptions};
+pub use crate::load::{LoadError, LoadProgress, Loaded};
+pub use crate::names::{TagError, Tagged, UntagError};
+pub use crate::platform::{Platform, PlatformError};
+pub use crate::records::RecordsError;
+pub use crate::remove::{DeleteError, Deleted};
+pub use crate::save::SaveError;
+pub use crate::snapshots::{Snapshot, SnapshotError};
+pub use crate::store::{OpenError, Store, Usage};

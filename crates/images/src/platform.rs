@@ -1,0 +1,172 @@
+//! Which machine an image is for, as in `linux/arm64/v8`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use errors::{Explain, Kind};
+use oci::image::ImageConfiguration;
+
+/// A system, a processor and, for some, its variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    pub os: String,
+    pub architecture: String,
+    pub variant: Option<String>,
+}
+
+/// A text does not name a platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is an invalid OS or architecture, or has too many parts: invalid argument")]
+pub struct PlatformError {
+    text: String,
+}
+
+impl Explain for PlatformError {
+    fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("a platform looks like `linux/amd64` or `linux/arm64/v8`".to_owned())
+    }
+}
+
+/// This host's processor, as Go and so OCI call it.
+pub fn architecture() -> &'static str {
+    from_machine(std::env::consts::ARCH)
+}
+
+/// What Go calls a processor that others call otherwise.
+fn from_machine(machine: &str) -> &str {
+    match machine {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        "i386" | "i686" | "x86" => "386",
+        "armhf" | "armel" => "arm",
+        "powerpc64le" => "ppc64le",
+        "loongarch64" => "loong64",
+        other => other,
+    }
+}
+
+impl Platform {
+    /// This host's.
+    pub fn host() -> Self {
+        Self {
+            os: std::env::consts::OS.to_owned(),
+            architecture: architecture().to_owned(),
+            variant: None,
+        }
+    }
+
+    /// The platform that an image's configuration names.
+    pub fn of(config: &ImageConfiguration) -> Self {
+        Self {
+            os: config.os().to_string(),
+            architecture: config.architecture().to_string(),
+            variant: config.variant().clone().filter(|variant| !variant.is_empty()),
+        }
+    }
+
+    /// Whether something for `other` is what this one asks for. A variant that one side does
+    /// not name is no difference.
+    pub fn accepts(&self, other: &Self) -> bool {
+        self.os == other.os
+            && self.architecture == other.architecture
+            && match (self.significant_variant(), other.significant_variant()) {
+                (Some(ours), Some(theirs)) => ours == theirs,
+                _ => true,
+            }
+    }
+
+    /// The variant, less the one that every processor of the family has.
+    fn significant_variant(&self) -> Option<&str> {
+        match (self.architecture.as_str(), self.variant.as_deref()) {
+            ("arm64", Some("v8" | "8")) | ("amd64", Some("v1")) => None,
+            (_, variant) => variant,
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    /// Reads `os/architecture[/variant]`, or one of the two alone.
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        let refused = || PlatformError { text: text.to_owned() };
+        let is_word = |part: &&str| {
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        let lower = text.to_lowercase();
+        let parts: Vec<&str> = lower.split('/').collect();
+        if !parts.iter().all(is_word) {
+            return Err(refused());
+        }
+        let named = |os: &str, machine: &str, variant: Option<&str>| Self {
+            os: os.to_owned(),
+            architecture: from_machine(machine).to_owned(),
+            variant: variant.map(str::to_owned),
+        };
+        match parts[..] {
+            [os @ ("linux" | "windows" | "darwin" | "freebsd")] => {
+                Ok(named(os, architecture(), None))
+            }
+            [machine] if is_architecture(machine) => Ok(named(std::env::consts::OS, machine, None)),
+            [os, machine] => Ok(named(os, machine, None)),
+            [os, machine, variant] => Ok(named(os, machine, Some(variant))),
+            _ => Err(refused()),
+        }
+    }
+}
+
+fn is_architecture(machine: &str) -> bool {
+    const KNOWN: &[&str] =
+        &["386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"];
+    KNOWN.contains(&from_machine(machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(text.parse::<Platform>().unwrap().to_string(), expected);
+    }
+
+    #[test]
+    fn platforms_are_read_as_people_write_them() {
+        check("linux/amd64", "linux/amd64");
+        check("Linux/x86_64", "linux/amd64");
+        check("linux/arm64/v8", "linux/arm64/v8");
+        check("arm64", &format!("{}/arm64", std::env::consts::OS));
+        check("linux", &format!("linux/{}", architecture()));
+    }
+
+    #[test]
+    fn what_is_no_platform_is_refused() {
+        for text in ["", "/", "linux/", "a/b/c/d", "linux/a b", "vax"] {
+            assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variant_counts_only_if_both_sides_name_it() {
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        assert!(platform("linux/arm").accepts(&platform("linux/arm/v7")));
+        assert!(platform("linux/arm64").accepts(&platform("linux/arm64/v8")));
+        assert!(!platform("linux/arm/v6").accepts(&platform("linux/arm/v7")));
+        assert!(!platform("linux/amd64").accepts(&platform("linux/arm64")));
+    }
+}

@@ -1,0 +1,179 @@
+//! Folders for the changes that a container makes to its image.
+//!
+//! ```text
+//! snapshots/<name>/fs      the changes: an overlay's upper directory
+//!                  work    the overlay's own
+//!                  top     a symlink to the topmost layer below; none below, no link
+//!                  empty   stands in for the layers of an image that has none
+//! ```
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use errors::{Explain, Kind};
+use oci::Digest;
+
+use crate::folders::Folders;
+use crate::image::ImageId;
+use crate::store::Parts;
+
+/// The parts of an overlay mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The layers' trees, topmost first. There is always one.
+    pub lowers: Vec<PathBuf>,
+    /// Where changes go.
+    pub upper: PathBuf,
+    /// A folder that the overlay needs for itself.
+    pub work: PathBuf,
+}
+
+/// Why there is no file system for a container.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("No such image: {image}")]
+    NoSuchImage { image: ImageId },
+    #[error("there is no file system for {name}")]
+    NoSuchSnapshot { name: String },
+    #[error("there is a file system for {name} already")]
+    Exists { name: String },
+    #[error("{name:?} cannot be the name of a file system")]
+    Name { name: String },
+    #[error("cannot make the file system for {name}")]
+    Prepare { name: String, source: io::Error },
+    #[error("cannot remove the file system of {name}")]
+    Discard { name: String, source: io::Error },
+}
+
+impl Explain for SnapshotError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NoSuchImage { .. } | Self::NoSuchSnapshot { .. } => Kind::NotFound,
+            Self::Exists { .. } => Kind::Conflict,
+            Self::Name { .. } => Kind::Invalid,
+            Self::Prepare { .. } | Self::Discard { .. } => Kind::Internal,
+        }
+    }
+}
+
+/// Makes the folders, upon an image's layers.
+pub(crate) fn prepare(parts: &Parts, name: &str, id: &ImageId) -> Result<Snapshot, SnapshotError> {
+    let place = place(&parts.folders, name)?;
+    let catalog = parts.catalog();
+    let image = catalog.image(id).ok_or(SnapshotError::NoSuchImage { image: *id })?;
+    let top = image.layers.last().map(|layer| layer.chain_id);
+    if parts.layers.snapshot(name).is_some() {
+        return Err(SnapshotError::Exists { name: name.to_owned() });
+    }
+    // From here on the layers stay, whatever becomes of the image.
+    parts.layers.put_snapshot(name, top);
+    let is_complete = top.is_none_or(|top| parts.layers.record(&top).is_some());
+    let made = if is_complete {
+        make(&parts.folders, &place, top.as_ref())
+            .map_err(|source| SnapshotError::Prepare { name: name.to_owned(), source })
+    } else {
+        Err(SnapshotError::NoSuchImage { image: *id })
+    };
+    if let Err(error) = made {
+        parts.layers.forget_snapshot(name);
+        return Err(error);
+    }
+    Ok(describe(parts, &place, top.as_ref()))
+}
+
+/// What was prepared under this name.
+pub(crate) fn get(parts: &Parts, name: &str) -> Result<Snapshot, SnapshotError> {
+    let place = place(&parts.folders, name)?;
+    let top = parts.layers.snapshot(name);
+    let top = top.ok_or_else(|| SnapshotError::NoSuchSnapshot { name: name.to_owned() })?;
+    Ok(describe(parts, &place, top.as_ref()))
+}
+
+/// Removes what was prepared under this name.
+pub(crate) fn discard(parts: &Parts, name: &str) -> Result<(), SnapshotError> {
+    let place = place(&parts.folders, name)?;
+    parts
+        .folders
+        .remove(&place)
+        .map_err(|source| SnapshotError::Discard { name: name.to_owned(), source })?;
+    // The image may have gone before the container; then its layers go now.
+    if let Some(top) = parts.layers.forget_snapshot(name)
+        && !parts.catalog().uses_layer(&top)
+    {
+        crate::remove::release(parts, &parts.layers.chain(&top));
+    }
+    Ok(())
+}
+
+/// The names of all snapshots.
+pub(crate) fn names(parts: &Parts) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(parts.folders.snapshots())? {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// What every snapshot in the folder lies upon.
+pub(crate) fn read_all(folders: &Folders) -> io::Result<HashMap<String, Option<Digest>>> {
+    let mut snapshots = HashMap::new();
+    for entry in fs::read_dir(folders.snapshots())? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let top = match fs::read_link(entry.path().join("top")) {
+            Ok(target) => target
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|hex| Digest::from_hex(hex).ok()),
+            Err(_) => None,
+        };
+        snapshots.insert(name, top);
+    }
+    Ok(snapshots)
+}
+
+/// The folder of a snapshot. The name comes from the engine, but it is a path's last part, so
+/// that nothing is taken on trust.
+fn place(folders: &Folders, name: &str) -> Result<PathBuf, SnapshotError> {
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        return Err(SnapshotError::Name { name: name.to_owned() });
+    }
+    Ok(folders.snapshots().join(name))
+}
+
+/// Makes the folders elsewhere and renames them in, so that a crash never leaves half of them.
+fn make(folders: &Folders, place: &Path, top: Option<&Digest>) -> io::Result<()> {
+    let draft = folders.unfinished_path();
+    let folder = |path: &Path, mode| DirBuilder::new().mode(mode).create(path);
+    let made = folder(&draft, 0o710)
+        // The container's root: like Docker's, whatever the image says of its own.
+        .and_then(|()| folder(&draft.join("fs"), 0o755))
+        .and_then(|()| folder(&draft.join("work"), 0o700))
+        .and_then(|()| match top {
+            Some(top) => symlink(format!("../../layers/{}", top.hex()), draft.join("top")),
+            None => folder(&draft.join("empty"), 0o755),
+        })
+        .and_then(|()| fs::rename(&draft, place));
+    if made.is_err() {
+        // Whatever is left here goes when the store is next opened.
+        let _ = crate::folders::remove_tree(&draft);
+    }
+    made
+}
+
+fn describe(parts: &Parts, place: &Path, top: Option<&Digest>) -> Snapshot {
+    let lowers = match top {
+        Some(top) => parts
+            .layers
+            .chain(top)
+            .iter()
+            .map(|chain_id| parts.folders.layer(chain_id).join("fs"))
+            .collect(),
+        None => vec![place.join("empty")],
+    };
+    Snapshot { lowers, upper: place.join("fs"), work: place.join("work") }
+}
