@@ -23,6 +23,9 @@ const IPV4: u8 = libc::AF_INET as u8;
 
 const IFF_UP: u32 = libc::IFF_UP as u32;
 
+/// No interface has this index.
+const NO_BRIDGE: u32 = 0;
+
 /// `VETH_INFO_PEER`
 const VETH_PEER: u16 = 1;
 
@@ -63,13 +66,13 @@ pub struct Destination {
     pub link: Option<u32>,
 }
 
-/// A new pair of connected interfaces. Neither is up.
+/// A new pair of connected interfaces. The first end is up, the other is not.
 #[derive(Debug, Clone, Copy)]
 pub struct VethPair<'a> {
     pub name: &'a str,
     pub mtu: u32,
     /// The bridge whose port the first end becomes.
-    pub bridge: u32,
+    pub bridge: Option<u32>,
     pub peer_name: &'a str,
     pub peer_mac: [u8; 6],
     /// The namespace in which the other end is made. Moving it there later would take the
@@ -153,7 +156,7 @@ impl Changes {
             body.raw(&link_header(0, IFF_UP, IFF_UP))
                 .text(libc::IFLA_IFNAME, pair.name)
                 .number(libc::IFLA_MTU, pair.mtu)
-                .number(libc::IFLA_MASTER, pair.bridge)
+                .number(libc::IFLA_MASTER, pair.bridge.unwrap_or(NO_BRIDGE))
                 .nest(libc::IFLA_LINKINFO, |body| {
                     body.text(libc::IFLA_INFO_KIND, "veth");
                     body.nest(libc::IFLA_INFO_DATA, |body| {
@@ -215,23 +218,23 @@ impl Changes {
 
     /// Sends everything that has no other route to `gateway`.
     pub fn add_default_route(&mut self, gateway: Ipv4Addr, link: u32) {
+        self.add_route(Ipv4Addr::UNSPECIFIED, 0, gateway, link);
+    }
+
+    /// Sends what goes to a network to `gateway`, a neighbour behind `link`.
+    pub fn add_route(&mut self, network: Ipv4Addr, prefix: u8, gateway: Ipv4Addr, link: u32) {
+        let mut header = [0; ROUTE_LEN];
+        header[0] = IPV4;
+        header[1] = prefix;
+        header[4] = libc::RT_TABLE_MAIN;
+        header[5] = libc::RTPROT_BOOT;
+        header[6] = libc::RT_SCOPE_UNIVERSE;
+        header[7] = UNICAST;
         self.requests.create(libc::RTM_NEWROUTE, |body| {
-            body.raw(&[
-                IPV4,
-                0,
-                0,
-                0,
-                libc::RT_TABLE_MAIN,
-                libc::RTPROT_BOOT,
-                libc::RT_SCOPE_UNIVERSE,
-                UNICAST,
-                0,
-                0,
-                0,
-                0,
-            ])
-            .attribute(libc::RTA_GATEWAY, &gateway.octets())
-            .number(libc::RTA_OIF, link);
+            body.raw(&header)
+                .attribute(libc::RTA_DST, &network.octets())
+                .attribute(libc::RTA_GATEWAY, &gateway.octets())
+                .number(libc::RTA_OIF, link);
         });
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::MacAddress;
+use crate::address::{Cidr, MacAddress};
 
 /// What a container wants from a network.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct AttachRequest {
 }
 
 /// A port of the container that the host should lead to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortRequest {
     pub container_port: u16,
     pub protocol: Protocol,
@@ -94,6 +94,14 @@ pub struct AttachmentRecord {
     pub gateway: Ipv4Addr,
     pub mac: MacAddress,
     pub ports: Vec<PublishedPort>,
+}
+
+impl AttachmentRecord {
+    /// The container's address in its network.
+    pub fn cidr(&self) -> Cidr {
+        // A prefix from a record that somebody changed could be too long.
+        Cidr::new(self.address, self.prefix.min(32)).expect("no prefix is longer than 32")
+    }
 }
 
 /// A host port that leads to a container.

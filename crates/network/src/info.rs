@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
 use crate::address::{Cidr, MacAddress};
+use crate::attachment::AttachmentRecord;
 
 /// A network, as it is at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +33,16 @@ pub struct EndpointInfo {
     pub mac: MacAddress,
     /// The container's address and the length of the network's prefix.
     pub ipv4: Cidr,
+}
+
+impl From<&AttachmentRecord> for EndpointInfo {
+    fn from(record: &AttachmentRecord) -> Self {
+        Self {
+            container_id: record.container_id.clone(),
+            container_name: record.container_name.clone(),
+            endpoint_id: record.endpoint_id.clone(),
+            mac: record.mac,
+            ipv4: record.cidr(),
+        }
+    }
 }

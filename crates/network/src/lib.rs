@@ -13,6 +13,8 @@
 
 mod address;
 mod attachment;
+mod bridge;
+mod errors;
 mod info;
 mod networks;
 mod settings;
@@ -21,13 +23,15 @@ pub mod hostname;
 pub mod hosts;
 pub mod resolv_conf;
 
+pub use self::errors::{
+    AdoptError, AttachError, CleanUpError, DetachError, FindError, OpenError, PrepareError,
+    PublishError,
+};
 pub use address::{AddressError, Cidr, MacAddress};
 pub use attachment::{
     AttachRequest, Attachment, AttachmentRecord, PortRequest, Protocol, PublishedPort,
 };
+pub use bridge::new_namespace;
 pub use info::{EndpointInfo, NetworkInfo};
-pub use networks::{
-    AdoptError, AttachError, CollectError, DetachError, FindError, FlushError, Networks, OpenError,
-    PublishError, new_namespace,
-};
+pub use networks::Networks;
 pub use settings::{Pool, Settings, default_pools};

@@ -1,164 +1,166 @@
 //! The handle over everything.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::OwnedFd;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::SystemTime;
 
-use errors::{Explain, Kind};
+use sha2::{Digest as _, Sha256};
 
-use crate::address::Cidr;
 use crate::attachment::{AttachRequest, Attachment, AttachmentRecord};
-use crate::info::NetworkInfo;
+use crate::bridge::Bridge;
+use crate::errors::{AdoptError, AttachError, CleanUpError, DetachError, FindError, OpenError};
+use crate::info::{EndpointInfo, NetworkInfo};
 use crate::settings::Settings;
+
+/// The default network's name.
+const BRIDGE: &str = "bridge";
+/// The host's own network.
+const HOST: &str = "host";
+/// No network at all.
+const NONE: &str = "none";
+
+/// As a bridge's name, it means that there is no default network.
+const NO_BRIDGE: &str = "none";
 
 /// The networks of one daemon.
 #[derive(Debug)]
 pub struct Networks {
     settings: Settings,
+    created: SystemTime,
+    bridge: Option<Bridge>,
 }
-
-/// Why the networks cannot be used at all.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("cannot look at the host's interfaces and routes")]
-    Look { source: io::Error },
-    // Docker's words.
-    #[error(
-        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
-    )]
-    NoFreePool,
-}
-
-/// No such network.
-#[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    #[error("network {0} not found")]
-    NotFound(String),
-    #[error("network {0} is ambiguous")]
-    Ambiguous(String),
-}
-
-/// Why a port could not be published.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    #[error("Bind for {ip}:{port} failed: port is already allocated")]
-    Taken { ip: IpAddr, port: u16, holder: String },
-}
-
-/// Why a container could not be connected.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    #[error("network {0} not found")]
-    NotFound(String),
-    #[error("no available IPv4 addresses on this network's address pools: {network}")]
-    NoAddress { network: String },
-    #[error("driver failed programming external connectivity on endpoint {container} ({endpoint})")]
-    Publish { container: String, endpoint: String, source: PublishError },
-    #[error("cannot {step}")]
-    Step { step: &'static str, source: io::Error },
-}
-
-/// Why something of a container is still connected.
-#[derive(Debug, thiserror::Error)]
-pub enum DetachError {
-    #[error("cannot {step}")]
-    Step { step: &'static str, source: io::Error },
-}
-
-/// Why a record does not fit what is there.
-#[derive(Debug, thiserror::Error)]
-pub enum AdoptError {
-    #[error("network {0} not found")]
-    NotFound(String),
-    #[error("address {address} of container {container} is held by container {holder}")]
-    AddressTaken { address: Ipv4Addr, container: String, holder: String },
-}
-
-/// Why something that nobody owns is still there.
-#[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    #[error("cannot {step}")]
-    Step { step: &'static str, source: io::Error },
-}
-
-/// Why something of ours is still on the host.
-#[derive(Debug, thiserror::Error)]
-pub enum FlushError {
-    #[error("cannot {step}")]
-    Step { step: &'static str, source: io::Error },
-}
-
-macro_rules! explain {
-    ($($error:ty),*) => {$(
-        impl Explain for $error {
-            fn kind(&self) -> Kind {
-                Kind::Internal
-            }
-        }
-    )*};
-}
-explain!(
-    OpenError,
-    FindError,
-    PublishError,
-    AttachError,
-    DetachError,
-    AdoptError,
-    CollectError,
-    FlushError
-);
 
 impl Networks {
     /// Finds what an earlier daemon of this instance left, and decides on the subnet. The
-    /// bridge and the firewall table are made when the first container needs them.
+    /// bridge and the firewall's table are made when the first container needs them.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
-        Ok(Self { settings })
+        let bridge = match settings.bridge.as_deref() {
+            Some(NO_BRIDGE) => None,
+            _ => Some(Bridge::open(id(&settings, BRIDGE), BRIDGE, settings.clone())?),
+        };
+        Ok(Self { settings, created: SystemTime::now(), bridge })
     }
 
     /// Every network: `bridge`, `host`, `none`.
     pub fn list(&self) -> Vec<NetworkInfo> {
-        todo!()
+        let bridge = self.bridge.as_ref().map(|bridge| self.describe_bridge(bridge));
+        bridge
+            .into_iter()
+            .chain([self.describe(HOST, "host"), self.describe(NONE, "null")])
+            .collect()
     }
 
-    /// The network of this name, this id, or the only one whose id begins so.
-    pub fn get(&self, _name_or_id: &str) -> Result<NetworkInfo, FindError> {
-        todo!()
+    /// The network of this name, of this id, or the only one whose id begins so.
+    pub fn get(&self, name_or_id: &str) -> Result<NetworkInfo, FindError> {
+        let mut networks = self.list();
+        let is_exact = |it: &NetworkInfo| it.name == name_or_id || it.id == name_or_id;
+        if let Some(index) = networks.iter().position(is_exact) {
+            return Ok(networks.swap_remove(index));
+        }
+        networks.retain(|it| !name_or_id.is_empty() && it.id.starts_with(name_or_id));
+        match (networks.pop(), networks.len()) {
+            (None, _) => Err(FindError::NotFound(name_or_id.to_owned())),
+            (Some(network), 0) => Ok(network),
+            (Some(_), others) => {
+                Err(FindError::Ambiguous { name: name_or_id.to_owned(), matches: others + 1 })
+            }
+        }
     }
 
-    /// The default network's gateway: what `host-gateway` means in `--add-host`.
-    pub fn host_gateway(&self) -> Ipv4Addr {
-        todo!()
+    /// The address under which containers reach the host: `host-gateway` in `--add-host`.
+    pub fn host_gateway(&self) -> Option<Ipv4Addr> {
+        self.bridge.as_ref().map(|bridge| bridge.gateway().address())
     }
 
-    /// Connects a container: a namespace, a link, an address, ports.
-    pub fn attach(&self, _request: &AttachRequest) -> Result<Attachment, AttachError> {
-        todo!()
+    /// Connects a container: a namespace, a link, an address, ports. On an error, nothing of
+    /// it is left.
+    pub fn attach(&self, request: &AttachRequest) -> Result<Attachment, AttachError> {
+        let network = self
+            .get(&request.network)
+            .map_err(|_| AttachError::NotFound(request.network.clone()))?;
+        match &self.bridge {
+            Some(bridge) if network.name == BRIDGE => bridge.attach(request),
+            _ => Err(AttachError::NoEndpoints(network.name)),
+        }
     }
 
-    /// Gives back what a container held. Repeating it changes nothing.
-    pub fn detach(&self, _container_id: &str) -> Result<(), DetachError> {
-        todo!()
+    /// Takes back what a container has. Repeating it changes nothing.
+    ///
+    /// The sockets that hold its ports must be closed before, or else the next container to
+    /// want them may find them in use.
+    pub fn detach(&self, container_id: &str) -> Result<(), DetachError> {
+        self.bridge.as_ref().map_or(Ok(()), |bridge| bridge.detach(container_id))
     }
 
-    /// Takes note of what a container holds that outlived an earlier daemon.
-    pub fn adopt(&self, _record: AttachmentRecord) -> Result<(), AdoptError> {
-        todo!()
+    /// Takes note of what a running container has from an earlier daemon.
+    pub fn adopt(&self, record: AttachmentRecord) -> Result<(), AdoptError> {
+        match &self.bridge {
+            Some(bridge) if record.network_name == BRIDGE => bridge.adopt(record),
+            _ => Err(AdoptError::NotFound(record.network_name)),
+        }
     }
 
-    /// Removes what an earlier daemon left and nobody adopted. Call it after the last
-    /// [`adopt`](Self::adopt) and before the first [`attach`](Self::attach).
-    pub fn collect(&self) -> Result<(), CollectError> {
-        todo!()
+    /// Removes what an earlier daemon left and nobody adopted, and sees to it that what was
+    /// adopted works. Call it after the last [`adopt`](Self::adopt) and before the first
+    /// [`attach`](Self::attach).
+    pub fn collect(&self) -> Result<(), CleanUpError> {
+        self.bridge.as_ref().map_or(Ok(()), Bridge::collect)
     }
 
-    /// Removes everything of this instance from the host.
-    pub fn flush(&self) -> Result<(), FlushError> {
-        let _ = (&self.settings, None::<Cidr>);
-        todo!()
+    /// Removes everything of this instance from the host. What is attached is cut off.
+    pub fn flush(&self) -> Result<(), CleanUpError> {
+        self.bridge.as_ref().map_or(Ok(()), Bridge::flush)
+    }
+
+    fn describe(&self, name: &str, driver: &str) -> NetworkInfo {
+        NetworkInfo {
+            id: id(&self.settings, name),
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+            scope: "local".to_owned(),
+            created: self.created,
+            subnet: None,
+            gateway: None,
+            options: BTreeMap::new(),
+            endpoints: Vec::new(),
+        }
+    }
+
+    fn describe_bridge(&self, bridge: &Bridge) -> NetworkInfo {
+        let gateway = bridge.gateway();
+        NetworkInfo {
+            subnet: Some(gateway.network()),
+            gateway: Some(gateway.address()),
+            options: self.bridge_options(bridge),
+            endpoints: bridge.endpoints().iter().map(EndpointInfo::from).collect(),
+            ..self.describe(BRIDGE, "bridge")
+        }
+    }
+
+    /// The names are those under which users give the options to `network create`.
+    fn bridge_options(&self, bridge: &Bridge) -> BTreeMap<String, String> {
+        let Settings { inter_container, masquerade, default_host_ip, mtu, .. } = &self.settings;
+        [
+            ("com.docker.network.bridge.default_bridge", "true".to_owned()),
+            ("com.docker.network.bridge.enable_icc", inter_container.to_string()),
+            ("com.docker.network.bridge.enable_ip_masquerade", masquerade.to_string()),
+            ("com.docker.network.bridge.host_binding_ipv4", default_host_ip.to_string()),
+            ("com.docker.network.bridge.name", bridge.bridge().to_owned()),
+            ("com.docker.network.driver.mtu", mtu.to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 }
 
-/// A fresh network namespace with nothing but `lo`, which is up.
-pub fn new_namespace() -> io::Result<OwnedFd> {
-    todo!()
+/// The same for every daemon of an instance, and different for any other.
+fn id(settings: &Settings, name: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(settings.instance.as_bytes());
+    digest.update([0]);
+    digest.update(name.as_bytes());
+    hex::encode(digest.finalize())
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ pub enum Expression<'a> {
     Compare {
         register: Register,
         comparison: Comparison,
-        value: &'a [u8],
+        value: [u8; 4],
     },
     /// Compares a name that [`Meta::InputName`] or [`Meta::OutputName`] loaded.
     CompareName {
@@ -154,7 +154,7 @@ impl Expression<'_> {
                 ("bitwise", &move |body| keep_bits(body, register, mask))
             }
             Self::Compare { register, comparison, value } => {
-                ("cmp", &move |body| compare(body, register, comparison, value))
+                ("cmp", &move |body| compare(body, register, comparison, &value))
             }
             Self::CompareName { register, comparison, name } => {
                 ("cmp", &move |body| compare(body, register, comparison, &padded(name)))

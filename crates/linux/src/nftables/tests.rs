@@ -62,7 +62,7 @@ fn rules_mean_what_they_say() {
                 Expression::Compare {
                     register: first,
                     comparison: Comparison::Equal,
-                    value: &AddressType::Local.to_bytes(),
+                    value: AddressType::Local.to_bytes(),
                 },
                 Expression::LoadMeta { key: Meta::TransportProtocol, to: first },
                 Expression::LoadTransport {
@@ -88,7 +88,7 @@ fn rules_mean_what_they_say() {
                 Expression::Compare {
                     register: first,
                     comparison: Comparison::NotEqual,
-                    value: &[0; 4],
+                    value: [0; 4],
                 },
                 Expression::Verdict(Verdict::Accept),
             ],
@@ -102,7 +102,7 @@ fn rules_mean_what_they_say() {
                 Expression::Compare {
                     register: first,
                     comparison: Comparison::Equal,
-                    value: &[127, 0, 0, 0],
+                    value: [127, 0, 0, 0],
                 },
                 Expression::Verdict(Verdict::Drop),
             ],

@@ -26,7 +26,7 @@ fn a_pair_connects_two_namespaces() {
         let pair = VethPair {
             name: "veth0",
             mtu: 1400,
-            bridge: bridge.index,
+            bridge: Some(bridge.index),
             peer_name: "eth0",
             peer_mac: MAC,
             peer_namespace: inner.as_fd(),
