@@ -77,9 +77,17 @@ impl Metadata {
 
     /// Writes a record soon.
     pub(crate) fn put_later(&self, table: Table, key: &str, value: Vec<u8>) {
-        let write = Write { table, key: key.to_owned(), value: Some(value), done: None };
-        if self.writes.send(write).is_err() {
-            tracing::error!(key, "the database's writer has ended; a record is lost");
+        self.send_later(Write { table, key: key.to_owned(), value: Some(value), done: None });
+    }
+
+    /// Removes a record soon.
+    pub(crate) fn remove_later(&self, table: Table, key: &str) {
+        self.send_later(Write { table, key: key.to_owned(), value: None, done: None });
+    }
+
+    fn send_later(&self, write: Write) {
+        if let Err(error) = self.writes.send(write) {
+            tracing::error!(key = error.0.key, "the database's writer has ended; a change is lost");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Removing a container for good.
 //!
-//! Its record is marked first and goes last: a removal that is interrupted is taken up by the
-//! next engine. Every step can be repeated.
+//! Its record goes last: a removal that is interrupted leaves a container that can be removed
+//! again. Every step can be repeated.
 
 use std::fs;
 use std::io;
@@ -27,11 +27,14 @@ pub(super) async fn remove(
         let parts = Arc::clone(parts);
         blocking(move || remove_files(&parts, &id, &name)).await?;
     }
-    parts
-        .metadata
-        .remove(CONTAINERS, &record.id)
-        .await
-        .map_err(|source| RemoveError::Record { source })?;
+    if record.spec.remove_at_end {
+        // Nobody has to be sure of it: should the record be back after a crash, so is the wish
+        // that the container goes at its end, and the next engine heeds it.
+        parts.metadata.remove_later(CONTAINERS, &record.id);
+    } else {
+        let removed = parts.metadata.remove(CONTAINERS, &record.id).await;
+        removed.map_err(|source| RemoveError::Record { source })?;
+    }
     if volumes {
         remove_anonymous_volumes(parts, record).await;
     }

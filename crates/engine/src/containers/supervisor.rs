@@ -9,7 +9,6 @@
 //! will not die can still be inspected, entered and asked again.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,11 +34,14 @@ use crate::exec::{ExecId, ExecSpec, ExecView};
 use crate::metadata::CONTAINERS;
 
 /// How long a stop waits before the kill, unless somebody said otherwise. Docker's.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// How long a process may take to end after SIGKILL before it is reported as stuck: only one
 /// in an uninterruptible sleep does.
 const KILL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Execs of a container that are remembered once they have ended, for whoever asks how.
+const EXECS_KEPT: usize = 64;
 
 /// Requests that may wait for a container at once.
 const QUEUE_LENGTH: usize = 64;
@@ -56,7 +58,7 @@ pub(crate) struct Snapshot {
 
 /// A handle on a container. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Container {
+pub(crate) struct Container {
     id: ContainerId,
     queue: mpsc::Sender<Message>,
     snapshot: watch::Receiver<Snapshot>,
@@ -386,7 +388,8 @@ pub(crate) struct Supervisor {
     generation: u64,
     /// Clients that came before the start.
     waiting: Vec<(AttachOptions, OwnedFd)>,
-    execs: HashMap<String, ExecView>,
+    /// Oldest first.
+    execs: Vec<ExecView>,
     ends: u64,
     /// Somebody used `stop` on this run: an event of its own tells so.
     is_stopping: bool,
@@ -407,7 +410,7 @@ pub(crate) fn spawn(parts: &Arc<Parts>, record: Record, running: Option<Running>
     let (queue, requests) = mpsc::channel(QUEUE_LENGTH);
     let phase = record.phase.into();
     let first = Snapshot {
-        view: Arc::new(view_of(parts, &id, &record, phase, None, &HashMap::new())),
+        view: Arc::new(view_of(parts, &id, &record, phase, None, &[])),
         execs: Arc::new([]),
         ends: 0,
         is_gone: false,
@@ -421,7 +424,7 @@ pub(crate) fn spawn(parts: &Arc<Parts>, record: Record, running: Option<Running>
         link: None,
         generation: 0,
         waiting: Vec::new(),
-        execs: HashMap::new(),
+        execs: Vec::new(),
         ends: 0,
         is_stopping: false,
         snapshot: sender,
@@ -630,6 +633,10 @@ impl Supervisor {
             // Whoever kills wants it down: Docker does not restart it either.
             self.record.was_stopped = true;
             protocol::Request::Stop { signal, grace: Some(Duration::ZERO) }
+        } else if signal == self.record.spec.stop_signal {
+            // So does whoever sends the very signal that ends it.
+            self.record.was_stopped = true;
+            protocol::Request::Stop { signal, grace: None }
         } else {
             protocol::Request::Signal { signal, all: false }
         };
@@ -785,17 +792,15 @@ impl Supervisor {
         let id = ExecId(super::random_id().into());
         self.tell_exec("exec_create", &spec, id.as_str());
         self.parts.registry.insert_exec(&id.0, &self.id);
-        self.execs.insert(
-            id.as_str().to_owned(),
-            ExecView {
-                id: id.clone(),
-                container: self.id.clone(),
-                spec: Arc::new(spec),
-                is_running: false,
-                pid: 0,
-                exit_code: None,
-            },
-        );
+        self.forget_old_execs();
+        self.execs.push(ExecView {
+            id: id.clone(),
+            container: self.id.clone(),
+            spec: Arc::new(spec),
+            is_running: false,
+            pid: 0,
+            exit_code: None,
+        });
         self.publish();
         Ok(id)
     }
@@ -807,7 +812,7 @@ impl Supervisor {
         terminal_size: Option<(u16, u16)>,
     ) -> Result<(), ExecError> {
         let exec =
-            self.execs.get(id).cloned().ok_or_else(|| ExecError::NotFound { id: id.to_owned() })?;
+            self.exec(id).cloned().ok_or_else(|| ExecError::NotFound { id: id.to_owned() })?;
         if exec.is_running {
             return Err(ExecError::AlreadyRunning { id: id.to_owned() });
         }
@@ -833,7 +838,7 @@ impl Supervisor {
         };
         self.tell_exec("exec_start", &spec, id);
         let answer = self.call(protocol::Request::Exec(request), descriptors).await;
-        let exec = self.execs.get_mut(id).expect("only this task removes execs");
+        let exec = self.exec(id).expect("only this task removes execs");
         let result = match answer {
             Ok(Answer::ExecStarted { pid }) => {
                 exec.is_running = true;
@@ -858,17 +863,36 @@ impl Supervisor {
     fn readopt_exec(&mut self, state: &protocol::ExecState) {
         let id = ExecId(state.id.as_str().into());
         self.parts.registry.insert_exec(&id.0, &self.id);
-        let exec = self.execs.entry(state.id.clone()).or_insert_with(|| ExecView {
-            id,
-            container: self.id.clone(),
-            spec: Arc::new(ExecSpec::default()),
-            is_running: false,
-            pid: 0,
-            exit_code: None,
-        });
-        exec.pid = state.pid;
-        exec.exit_code = state.exit_code;
-        exec.is_running = state.exit_code.is_none();
+        if self.exec(&state.id).is_none() {
+            self.execs.push(ExecView {
+                id,
+                container: self.id.clone(),
+                spec: Arc::new(ExecSpec::default()),
+                is_running: false,
+                pid: 0,
+                exit_code: None,
+            });
+        }
+        if let Some(exec) = self.exec(&state.id) {
+            exec.pid = state.pid;
+            exec.exit_code = state.exit_code;
+            exec.is_running = state.exit_code.is_none();
+        }
+    }
+
+    fn exec(&mut self, id: &str) -> Option<&mut ExecView> {
+        self.execs.iter_mut().find(|exec| exec.id.as_str() == id)
+    }
+
+    /// Makes room for one more: the oldest that have ended go.
+    fn forget_old_execs(&mut self) {
+        while self.execs.len() >= EXECS_KEPT {
+            let Some(oldest) = self.execs.iter().position(|exec| exec.exit_code.is_some()) else {
+                return;
+            };
+            let exec = self.execs.remove(oldest);
+            self.parts.registry.remove_exec(exec.id.as_str());
+        }
     }
 
     // What the shim tells.
@@ -877,7 +901,7 @@ impl Supervisor {
     async fn heed(&mut self, event: protocol::Event) -> bool {
         match event.what {
             What::ExecExited { id, exit_code } => {
-                if let Some(exec) = self.execs.get_mut(&id) {
+                if let Some(exec) = self.exec(&id) {
                     exec.is_running = false;
                     exec.exit_code = Some(exit_code);
                     self.tell("exec_die", [("execID", id), ("exitCode", exit_code.to_string())]);
@@ -935,10 +959,10 @@ impl Supervisor {
             self.tell("stop", []);
         }
         self.tell("die", attributes);
-        self.record_later();
         if self.record.spec.remove_at_end {
             return self.remove_by_itself().await;
         }
+        self.record_later();
         self.ends += 1;
         self.publish();
         false
@@ -979,7 +1003,7 @@ impl Supervisor {
     }
 
     fn forget_execs(&mut self) {
-        for exec in self.execs.values_mut() {
+        for exec in &mut self.execs {
             if std::mem::take(&mut exec.is_running) {
                 exec.exit_code.get_or_insert(137);
             }
@@ -1100,7 +1124,7 @@ impl Supervisor {
 
     fn publish(&self) {
         let view = Arc::new(self.view());
-        let execs: Arc<[ExecView]> = self.execs.values().cloned().collect();
+        let execs: Arc<[ExecView]> = self.execs.as_slice().into();
         let ends = self.ends;
         self.snapshot.send_replace(Snapshot { view, execs, ends, is_gone: false });
     }
@@ -1247,7 +1271,7 @@ fn view_of(
     record: &Record,
     phase: Phase,
     link: Option<&ShimLink>,
-    execs: &HashMap<String, ExecView>,
+    execs: &[ExecView],
 ) -> View {
     let folder = parts.settings.container_folder(id);
     let snapshot = parts.settings.data_root.join("snapshots").join(id.as_str());
@@ -1272,7 +1296,7 @@ fn view_of(
         network_namespace: link.and_then(|link| link.network_namespace.clone()),
         mounts: Arc::clone(&record.mounts),
         restart_count: record.restart_count,
-        execs: execs.values().map(|exec| exec.id.clone()).collect(),
+        execs: execs.iter().map(|exec| exec.id.clone()).collect(),
         log_path: (record.spec.log.driver == "json-file").then(|| parts.settings.log_path(id)),
         hostname_path: folder.join("hostname"),
         hosts_path: folder.join("hosts"),

@@ -96,7 +96,7 @@ pub(crate) fn config(ingredients: &Ingredients<'_>) -> Result<Vec<u8>, Reason> {
             "cgroupsPath": format!("{}/{}", ingredients.cgroup_parent, ingredients.id),
             "resources": resources,
             "devices": devices::nodes(&devices),
-            "sysctl": spec.sysctls,
+            "sysctl": sysctls(ingredients),
             "rootfsPropagation": mounts::root_propagation(ingredients.mounts),
             "maskedPaths": if unconfined { &[] } else { security.masked_paths.as_slice() },
             "readonlyPaths": if unconfined { &[] } else { security.read_only_paths.as_slice() },
@@ -141,6 +141,20 @@ fn process(ingredients: &Ingredients<'_>) -> Result<Value, Reason> {
         value["apparmorProfile"] = json!(profile);
     }
     Ok(value)
+}
+
+/// In a network namespace of its own, any user may ping and listen on low ports: there is
+/// nobody there to protect from that.
+const NETWORK_SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv4.ping_group_range", "0 2147483647"), ("net.ipv4.ip_unprivileged_port_start", "0")];
+
+fn sysctls(ingredients: &Ingredients<'_>) -> BTreeMap<String, String> {
+    let mut sysctls = BTreeMap::new();
+    if !ingredients.is_host_network && ingredients.joined.network.is_none() {
+        sysctls.extend(NETWORK_SYSCTLS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    sysctls.extend(ingredients.spec.sysctls.clone());
+    sysctls
 }
 
 /// `PATH`, `HOSTNAME` and `TERM` first, then the user's own, which win.
