@@ -127,14 +127,15 @@ impl Removal<'_> {
         let Some(reference) = named.cloned() else {
             return self.delete(image, false);
         };
-        if !self.options.force && is_of_one_repository(image) {
-            if let Some(view) = self.user(image, |_| true) {
-                return Err(RemoveImageError::ReferenceInUse {
-                    reference: reference.familiar(),
-                    container: view.id.short().to_owned(),
-                    image: image.id.short(),
-                });
-            }
+        if !self.options.force
+            && is_of_one_repository(image)
+            && let Some(view) = self.user(image, |_| true)
+        {
+            return Err(RemoveImageError::ReferenceInUse {
+                reference: reference.familiar(),
+                container: view.id.short().to_owned(),
+                image: image.id.short(),
+            });
         }
         self.untag(image, &reference)?;
         let Some(rest) = self.parts.images.image(&image.id) else { return Ok(self.removed) };

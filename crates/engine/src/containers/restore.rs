@@ -75,12 +75,10 @@ async fn resume(container: Container, removes_itself: bool, wants_restart: bool)
                 container = %view.id, error = errors::chain(&error), "cannot remove a container"
             );
         }
-    } else if wants_restart {
-        if let Err(error) = container.start().await {
-            tracing::warn!(
-                container = %view.id, error = errors::chain(&error), "cannot restart a container"
-            );
-        }
+    } else if wants_restart && let Err(error) = container.start().await {
+        tracing::warn!(
+            container = %view.id, error = errors::chain(&error), "cannot restart a container"
+        );
     }
 }
 
@@ -143,7 +141,7 @@ fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
 fn watch(folder: &Path) -> Result<(shim::protocol::State, Watch), String> {
     let connection = shim::client::connect(folder).map_err(|error| match error {
         ConnectError::Gone { .. } => "its supervisor has left".to_owned(),
-        error => errors::chain(&error),
+        error @ ConnectError::Connect { .. } => errors::chain(&error),
     })?;
     connection.watch().map_err(|error| errors::chain(&error))
 }
@@ -156,14 +154,14 @@ fn adopt(
     watch: Watch,
 ) -> Running {
     let attachment = start::read_attachment(folder);
-    if let Some(attachment) = &attachment {
-        if let Err(error) = parts.networks.adopt(attachment.clone()) {
-            tracing::warn!(
-                container = record.id,
-                error = errors::chain(&error),
-                "cannot take over a container's connection"
-            );
-        }
+    if let Some(attachment) = &attachment
+        && let Err(error) = parts.networks.adopt(attachment.clone())
+    {
+        tracing::warn!(
+            container = record.id,
+            error = errors::chain(&error),
+            "cannot take over a container's connection"
+        );
     }
     let is_own_network = !matches!(
         record.spec.network.mode,
@@ -244,14 +242,14 @@ fn remove_orphans(parts: &Parts, known: &HashSet<String>) {
         }
     }
     for name in parts.images.snapshots().unwrap_or_default() {
-        if !known.contains(&name) {
-            if let Err(error) = parts.images.discard(&name) {
-                tracing::warn!(
-                    snapshot = name,
-                    error = errors::chain(&error),
-                    "cannot remove an orphan"
-                );
-            }
+        if !known.contains(&name)
+            && let Err(error) = parts.images.discard(&name)
+        {
+            tracing::warn!(
+                snapshot = name,
+                error = errors::chain(&error),
+                "cannot remove an orphan"
+            );
         }
     }
     for name in names_in(&settings.data_root.join("containers")) {

@@ -991,13 +991,14 @@ impl Supervisor {
         };
         tracing::warn!(container = %self.id, "the container's supervisor died; it was ended");
         let is_gone = self.note_end(state).await;
-        if !is_gone && restarts {
-            if let Err(error) = self.start().await {
-                tracing::warn!(
-                    container = %self.id, error = errors::chain(&error),
-                    "cannot restart a container whose supervisor died"
-                );
-            }
+        if !is_gone
+            && restarts
+            && let Err(error) = self.start().await
+        {
+            tracing::warn!(
+                container = %self.id, error = errors::chain(&error),
+                "cannot restart a container whose supervisor died"
+            );
         }
         is_gone
     }
@@ -1147,20 +1148,20 @@ impl Supervisor {
     /// Tells of the volumes and the network that a run takes or gives back.
     fn tell_resources(&self, volume_action: &str, network_action: &str) {
         let container = || ("container".to_owned(), self.id.to_string());
-        if let super::spec::NetworkMode::Network(name) = &self.record.spec.network.mode {
-            if let Ok(info) = self.parts.networks.get(name) {
-                let attributes = [
-                    container(),
-                    ("name".to_owned(), info.name.clone()),
-                    ("type".to_owned(), info.driver.clone()),
-                ];
-                self.parts.events.publish(
-                    ObjectKind::Network,
-                    network_action,
-                    info.id,
-                    attributes.into(),
-                );
-            }
+        if let super::spec::NetworkMode::Network(name) = &self.record.spec.network.mode
+            && let Ok(info) = self.parts.networks.get(name)
+        {
+            let attributes = [
+                container(),
+                ("name".to_owned(), info.name.clone()),
+                ("type".to_owned(), info.driver.clone()),
+            ];
+            self.parts.events.publish(
+                ObjectKind::Network,
+                network_action,
+                info.id,
+                attributes.into(),
+            );
         }
         for mount in self.record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume) {
             let mut attributes = BTreeMap::from([container()]);
@@ -1196,10 +1197,10 @@ async fn forward(
         // The container may be gone, and its owner with it.
         let _ = queue.send(Message::Shim { generation, event: Box::new(event) }).await;
     }
-    if let Some(mut shim) = shim {
-        if let Err(error) = blocking(move || shim.wait()).await {
-            tracing::warn!(%error, "cannot reap a supervisor");
-        }
+    if let Some(mut shim) = shim
+        && let Err(error) = blocking(move || shim.wait()).await
+    {
+        tracing::warn!(%error, "cannot reap a supervisor");
     }
     let _ = queue.send(Message::ShimGone { generation }).await;
 }

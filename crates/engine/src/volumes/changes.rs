@@ -47,7 +47,7 @@ pub(crate) async fn create(
         is_anonymous,
     };
     if let Err(other) = parts.volumes.insert(view.clone()) {
-        return Ok(other);
+        return Ok(*other);
     }
     if let Err(error) = make(parts, &view).await {
         parts.volumes.forget(&name);

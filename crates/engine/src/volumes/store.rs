@@ -68,10 +68,10 @@ impl Volumes {
     }
 
     /// Adds a volume, unless there is one of that name, which is given back.
-    pub(super) fn insert(&self, view: VolumeView) -> Result<(), VolumeView> {
+    pub(super) fn insert(&self, view: VolumeView) -> Result<(), Box<VolumeView>> {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         match by_name.get(&view.name) {
-            Some(other) => Err(other.clone()),
+            Some(other) => Err(Box::new(other.clone())),
             None => {
                 by_name.insert(view.name.clone(), view);
                 Ok(())

@@ -275,10 +275,10 @@ fn bare(mut rule: Value) -> Value {
         for condition in ["includes", "excludes", "comment"] {
             fields.remove(condition);
         }
-        if let Some(name) = fields.remove("name") {
-            if name.as_str().is_some_and(|name| !name.is_empty()) {
-                fields.insert("names".to_owned(), json!([name]));
-            }
+        if let Some(name) = fields.remove("name")
+            && name.as_str().is_some_and(|name| !name.is_empty())
+        {
+            fields.insert("names".to_owned(), json!([name]));
         }
         if fields.get("args").is_some_and(Value::is_null) {
             fields.remove("args");
