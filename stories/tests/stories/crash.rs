@@ -1,0 +1,306 @@
+//! What survives: `kill -9` of the daemon, of a supervisor, of everything at once.
+
+use rustix::process::{Pid, Signal, kill_process};
+use stories::{Host, eventually};
+
+const REASON: &str = "dockerd takes its containers down, or needs live-restore";
+
+/// Writes a growing number every 10 ms.
+const COUNTER: &str = "sh -c 'n=0; while :; do n=$((n + 1)); echo $n; sleep 0.01; done'";
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_container_outlives_its_daemon() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let container = host.run(&format!("--name web busybox {COUNTER}"));
+    container.logs_eventually("\n3\n");
+    let pid = container.pid();
+    let file = container.at("/LogPath");
+    let lines = || std::fs::read_to_string(file.as_str().unwrap()).unwrap().lines().count();
+
+    host.kill_daemon();
+    let before = lines();
+    // It goes on while nobody is there to watch.
+    eventually("the log to grow", || (lines() > before + 5).then_some(()));
+    host.start_daemon();
+
+    assert_eq!(container.status(), "running");
+    assert_eq!(container.pid(), pid);
+    let log = container.log();
+    let numbers: Vec<u64> = log.lines().map(|line| line.parse().unwrap()).collect();
+    let count = u64::try_from(numbers.len()).unwrap();
+    assert_eq!(numbers, (1..=count).collect::<Vec<_>>(), "a gap in the log");
+}
+
+#[test]
+fn everything_works_on_a_container_that_was_taken_over() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let web = "busybox httpd -f -h /var/www";
+    let container = host.run(&format!("--name web --publish 8080:80 {web}"));
+    let talker = host.run(&format!("--name talker busybox {COUNTER}"));
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+
+    host.kill_daemon();
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+    host.start_daemon();
+
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+    assert_eq!(container.published(80), "0.0.0.0:8080");
+    container.exec("echo inside").succeeds().prints("inside\n");
+    host.docker("top web").succeeds().stdout_has("httpd");
+    let following = host.spawn("logs --follow --tail 1 talker");
+    following.shows("\n");
+    let attached = host.spawn("attach --no-stdin talker");
+    attached.shows("\n");
+    host.docker("pause talker").succeeds();
+    host.docker("unpause talker").succeeds();
+    host.docker("stop --timeout 1 web talker").succeeds();
+    following.finish().succeeds();
+    attached.finish().fails_with(137);
+    assert_eq!(talker.exit_code(), 137);
+    // Its port and address are free again.
+    host.run(&format!("--publish 8080:80 {web}"));
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+}
+
+#[test]
+fn an_exit_that_no_daemon_saw_is_told_by_the_next() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let go = host.folder("go", &[]);
+    let script = "while ! [ -e /go/now ]; do sleep 0.01; done; echo last words; exit 42";
+    let container = host.run(&format!("--name web -v {go}:/go busybox sh -c '{script}'"));
+    let pid = container.pid();
+
+    host.kill_daemon();
+    std::fs::write(format!("{go}/now"), "").unwrap();
+    eventually("the process to end", || {
+        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+    host.start_daemon();
+
+    assert_eq!(container.wait(), 42);
+    assert_eq!(container.status(), "exited");
+    assert_eq!(container.log(), "last words\n");
+    host.docker("start web").succeeds();
+}
+
+#[test]
+fn restarts_go_on_without_a_daemon() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let folder = host.folder("shared", &[]);
+    let script = "echo start >> /shared/starts; sleep 0.1; exit 1";
+    let container =
+        host.run(&format!("--restart always -v {folder}:/shared busybox sh -c '{script}'"));
+    let starts =
+        || std::fs::read_to_string(format!("{folder}/starts")).unwrap_or_default().lines().count();
+    eventually("the first restart", || (starts() >= 2).then_some(()));
+
+    host.kill_daemon();
+    let before = starts();
+    eventually("a restart without a daemon", || (starts() > before).then_some(()));
+    host.start_daemon();
+
+    let count = container.at("/RestartCount").as_u64().unwrap();
+    assert!(count >= before as u64, "{count} restarts, {before} before");
+    host.docker(&format!("stop -t 0 {}", container.id)).succeeds();
+    let after = starts();
+    container.becomes("exited");
+    assert_eq!(starts(), after);
+}
+
+#[test]
+fn a_removal_that_was_wished_for_at_the_start_happens_after_all() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let go = host.folder("go", &[]);
+    let script = "while ! [ -e /go/now ]; do sleep 0.01; done";
+    let container = host.run(&format!("--rm --name web -v {go}:/go busybox sh -c '{script}'"));
+    let pid = container.pid();
+
+    host.kill_daemon();
+    std::fs::write(format!("{go}/now"), "").unwrap();
+    eventually("the process to end", || {
+        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+    host.start_daemon();
+
+    eventually("the container to be gone", || {
+        (host.answer("ps --all --quiet").is_empty()).then_some(())
+    });
+}
+
+#[test]
+fn a_run_in_the_foreground_outlives_the_daemon() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let mut client = host.spawn("run --interactive --name web busybox cat");
+    client.types("before\n").shows("before\n");
+
+    host.kill_daemon();
+    client.types("after\n").shows("after\n");
+    client.ends_input();
+    host.start_daemon();
+
+    host.container("web").becomes("exited");
+    assert_eq!(host.container("web").exit_code(), 0);
+}
+
+#[test]
+fn a_container_whose_supervisor_is_killed_is_dead_with_a_reason() {
+    if !Host::is_wharf_or_skips("dockerd has no supervisor of its own") {
+        return;
+    }
+    let host = Host::start();
+    let container = host.run("--name web --publish 8080:80 busybox sleep 1000");
+    let other = host.run("--name other busybox sleep 1000");
+    let pid = container.pid();
+    let shims = host.shims();
+    let shim = shims.iter().find(|&&shim| is_parent(shim, pid)).expect("a supervisor");
+
+    kill(*shim);
+
+    eventually("the container to be known as ended", || {
+        (container.status() != "running").then_some(())
+    });
+    let state = container.at("/State");
+    assert_ne!(state["ExitCode"], 0, "{state}");
+    assert_ne!(state["Error"], "", "{state}");
+    eventually("the process to be gone", || {
+        (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+    assert_eq!(other.status(), "running");
+    host.docker("start web").succeeds();
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
+fn a_supervisor_and_the_daemon_may_both_be_killed() {
+    if !Host::is_wharf_or_skips("dockerd has no supervisor of its own") {
+        return;
+    }
+    let host = Host::start();
+    let container = host.run("--name web --publish 8080:80 busybox sleep 1000");
+    let shims = host.shims();
+
+    host.kill_daemon();
+    for shim in shims {
+        kill(shim);
+    }
+    host.start_daemon();
+
+    eventually("the container to be known as ended", || {
+        (container.status() != "running").then_some(())
+    });
+    host.docker("start web").succeeds();
+    host.docker("rm --force web").succeeds();
+}
+
+#[test]
+fn killed_at_any_moment_of_a_run_the_daemon_comes_back_clean() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+
+    // From before the request arrives to after the container runs.
+    for delay_ms in [0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 22, 30] {
+        let client = host.spawn("run --detach --publish 8080:80 busybox sleep 1000");
+        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+        host.kill_daemon();
+        host.start_daemon();
+        client.kill();
+
+        let left = host.answer("ps --all --quiet");
+        for id in left.lines() {
+            host.docker(&format!("rm --force {id}")).succeeds();
+        }
+        // The port, the address and the name are free: the same can be had again.
+        let again = host.run("--name same --publish 8080:80 busybox httpd -f -h /var/www");
+        assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+        again.remove_by_force();
+    }
+}
+
+#[test]
+fn killed_at_any_moment_of_a_removal_the_daemon_finishes_it() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+
+    for delay_ms in [0, 1, 2, 3, 5, 8, 12, 20] {
+        host.run("--name web --publish 8080:80 busybox sleep 1000");
+        let client = host.spawn("rm --force web");
+        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+        host.kill_daemon();
+        host.start_daemon();
+        client.kill();
+
+        host.docker("rm --force web").succeeds();
+        host.docker("ps --all --quiet").succeeds().prints("");
+    }
+}
+
+#[test]
+fn a_clean_stop_of_the_daemon_leaves_containers_running() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let container = host.run("--name web busybox sleep 1000");
+    let pid = container.pid();
+
+    host.stop_daemon();
+    assert!(
+        !host.socket().exists() || std::os::unix::net::UnixStream::connect(host.socket()).is_err()
+    );
+    host.start_daemon();
+
+    assert_eq!(container.pid(), pid);
+    assert_eq!(container.status(), "running");
+}
+
+#[test]
+fn images_and_volumes_survive() {
+    if !Host::is_wharf_or_skips("a stock dockerd is not killed for this") {
+        return;
+    }
+    let host = Host::start();
+    host.docker("tag busybox other:1").succeeds();
+    host.docker("run --rm -v data:/data busybox sh -c 'echo kept > /data/file'").succeeds();
+    let stopped = host.run("--name stopped busybox sh -c 'exit 5'");
+    stopped.wait();
+
+    host.kill_daemon();
+    host.start_daemon();
+
+    host.docker("run --rm -v data:/data other:1 cat /data/file").succeeds().prints("kept\n");
+    assert_eq!(stopped.exit_code(), 5);
+    assert_eq!(host.answer("ps --all --quiet").lines().count(), 1);
+}
+
+/// Whether `parent` is the parent of the process `child`.
+fn is_parent(parent: u32, child: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+    status.lines().any(|line| line == format!("PPid:\t{parent}"))
+}

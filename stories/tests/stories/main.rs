@@ -1,0 +1,33 @@
+//! The product's promises. Each file is a topic, each test a promise.
+
+mod attach;
+mod crash;
+mod daemon_flags;
+mod events;
+mod exec;
+mod images;
+mod inspect;
+mod leaks;
+mod lifecycle;
+mod limits;
+mod logs;
+mod networks;
+mod ps_format;
+mod publish;
+mod restart_policy;
+mod run;
+mod stock_client;
+mod system;
+mod volumes;
+
+/// A file that is not named above would not be compiled, and nobody would notice.
+#[test]
+fn no_topic_is_forgotten() {
+    let source = include_str!("main.rs");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stories");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let topic = name.trim_end_matches(".rs");
+        assert!(topic == "main" || source.contains(&format!("mod {topic};\n")), "{name}");
+    }
+}
