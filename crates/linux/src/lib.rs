@@ -13,5 +13,7 @@ pub mod netlink;
 pub mod network_namespace;
 pub mod nftables;
 pub mod process;
+pub mod resident;
 pub mod route;
 pub mod seccomp;
+pub mod signals;

@@ -5,5 +5,6 @@
 //! and a blocking [`client`] for it.
 
 pub mod client;
+pub mod process;
 pub mod protocol;
 pub mod wire;

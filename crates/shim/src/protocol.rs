@@ -170,6 +170,9 @@ pub struct State {
     /// Why a start (or restart) failed.
     #[serde(default)]
     pub error: Option<String>,
+    /// What the start did only in part, for people to read: a limit that had to be lowered.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     pub restart_count: u32,
     /// Somebody asked for the end: no restart.
     pub stop_requested: bool,

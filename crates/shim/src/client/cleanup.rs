@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use errors::{Explain, Kind};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Pid;
 
 use super::last_state;
+use crate::process;
 use crate::protocol::{State, files};
 
 /// How long killed processes may take to be gone. One that waits for a dead disk or a lost
@@ -90,7 +90,7 @@ fn end_container(state: &State, killed: &mut u32) -> Result<(), CleanUpError> {
     // First of all: with it goes its whole pid namespace.
     let first = open_first_process(state);
     if let Some(first) = &first {
-        kill(first);
+        process::kill(first);
         *killed += 1;
     }
     for cgroup in &state.cgroup_paths {
@@ -106,18 +106,9 @@ fn end_container(state: &State, killed: &mut u32) -> Result<(), CleanUpError> {
 /// The container's first process, if it still lives and is the same.
 fn open_first_process(state: &State) -> Option<OwnedFd> {
     let pid = Pid::from_raw(state.pid)?;
-    let process = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let found = process::open(pid).ok()?;
     // Looked at after the descriptor was opened, so it is of the process that we hold.
-    (start_ticks(state.pid) == Some(state.pid_start_ticks)).then_some(process)
-}
-
-/// When a process started, in clock ticks since the machine did: field 22 of `/proc/PID/stat`
-/// (see `proc_pid_stat(5)`). With the pid it names a process for good.
-pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in field 2 may have blanks and brackets of its own: count from its end.
-    let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+    (process::start_ticks(state.pid) == Some(state.pid_start_ticks)).then_some(found)
 }
 
 /// Kills what is in a cgroup and those below it, and waits until it is empty.
@@ -132,7 +123,7 @@ fn empty(cgroup: &Path, deadline: Instant, killed: &mut u32) -> Result<(), Clean
             return Ok(());
         }
         *killed += u32::try_from(processes.len()).unwrap_or(u32::MAX);
-        processes.iter().for_each(kill);
+        processes.iter().for_each(process::kill);
         for process in &processes {
             await_end(process, deadline)?;
         }
@@ -162,7 +153,7 @@ fn processes_below(cgroup: &Path) -> io::Result<Vec<OwnedFd>> {
         found.extend(
             text.lines()
                 .filter_map(|line| Pid::from_raw(line.parse().ok()?))
-                .filter_map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()),
+                .filter_map(|pid| process::open(pid).ok()),
         );
         pending.extend(children(&folder)?);
     }
@@ -188,22 +179,8 @@ fn children(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
-fn kill(process: &OwnedFd) {
-    // It can only fail because the process has ended.
-    let _ = rustix::process::pidfd_send_signal(process, Signal::KILL);
-}
-
 fn await_end(process: &OwnedFd, deadline: Instant) -> Result<(), CleanUpError> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).map_err(|_| CleanUpError::Unkillable)?;
-        let mut wanted = [PollFd::new(process, PollFlags::IN)];
-        match rustix::event::poll(&mut wanted, Some(&timeout)) {
-            Ok(0) => return Err(CleanUpError::Unkillable),
-            Err(Errno::INTR) => {}
-            Ok(_) | Err(_) => return Ok(()),
-        }
-    }
+    process::await_end(process, deadline).then_some(()).ok_or(CleanUpError::Unkillable)
 }
 
 /// Removes a cgroup with all below it. A cgroup stays busy for a moment after its last

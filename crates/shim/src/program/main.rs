@@ -1,0 +1,91 @@
+//! `wharf-shim`: one container's supervisor.
+//!
+//! It is launched by a daemon with a socket pair as its standard input and the container's
+//! run folder as its working folder (see [`shim::protocol`]), and it outlives that daemon.
+//! Signals that ask a program to end are ignored: when a service manager or a terminal ends
+//! the daemon, the container runs on. A shim leaves when its container has exited for good.
+
+mod clock;
+mod container;
+mod control;
+mod event_loop;
+mod launch;
+mod log;
+mod record;
+mod restart;
+mod stdio;
+mod supervisor;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use shim::protocol::{Answer, Failure};
+use shim::wire;
+
+use crate::control::Control;
+use crate::event_loop::EventLoop;
+use crate::launch::Start;
+use crate::supervisor::Supervisor;
+
+/// SIGHUP, SIGINT and SIGTERM.
+const IGNORED_SIGNALS: [i32; 3] = [1, 2, 15];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let outcome = match arguments.next() {
+        Some(first) if first == log::COMPRESS_ARGUMENT => match arguments.next() {
+            Some(path) => log::compress(Path::new(&path)).context("cannot compress a log"),
+            None => Err(anyhow::anyhow!("{} wants a file", log::COMPRESS_ARGUMENT)),
+        },
+        _ => supervise(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wharf-shim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn supervise() -> anyhow::Result<()> {
+    let start = launch::receive()?;
+    become_independent()?;
+    let Start { launcher, network_namespace, attach, held } = start;
+    let mut supervisor = match prepare(network_namespace) {
+        Ok(supervisor) => supervisor,
+        Err(failure) => return refuse(&launcher, failure),
+    };
+    if supervisor.begin(launcher, attach) {
+        supervisor.run()?;
+    }
+    drop(held);
+    Ok(())
+}
+
+/// Leaves the launcher's session, and does not hear the signals that are meant for it.
+fn become_independent() -> anyhow::Result<()> {
+    // It fails only for the leader of a process group, and then somebody else saw to it.
+    let _ = rustix::process::setsid();
+    for signal in IGNORED_SIGNALS {
+        linux::signals::ignore(signal).context("cannot ignore a signal")?;
+    }
+    Ok(())
+}
+
+/// All that can fail before there is anything of a container.
+fn prepare(network_namespace: Option<OwnedFd>) -> Result<Supervisor, Failure> {
+    let launch = launch::read_launch()?;
+    let events = EventLoop::new().map_err(container::internal)?;
+    let control = Control::listen(&events).map_err(container::internal)?;
+    Ok(Supervisor::new(events, control, launch, network_namespace))
+}
+
+/// Tells the launcher why there will be no container.
+fn refuse(launcher: &OwnedFd, failure: Failure) -> anyhow::Result<()> {
+    let frame = wire::encode(&Answer::Failed(failure));
+    rustix::io::write(launcher, &frame).context("cannot tell the launcher what is wrong")?;
+    Ok(())
+}
