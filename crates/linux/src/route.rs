@@ -166,6 +166,17 @@ impl Changes {
         });
     }
 
+    /// Shows the packet filter what passes within a bridge.
+    pub fn filter_bridge(&mut self, link: u32) {
+        self.requests.change(libc::RTM_NEWLINK, |body| {
+            body.raw(&link_header(link, 0, 0)).nest(libc::IFLA_LINKINFO, |body| {
+                body.text(libc::IFLA_INFO_KIND, "bridge").nest(libc::IFLA_INFO_DATA, |body| {
+                    body.attribute(IFLA_BR_NF_CALL_IPTABLES, &[1]);
+                });
+            });
+        });
+    }
+
     pub fn set_up(&mut self, link: u32) {
         self.requests.change(libc::RTM_NEWLINK, |body| {
             body.raw(&link_header(link, IFF_UP, IFF_UP));
@@ -239,6 +250,8 @@ impl Changes {
     }
 }
 
+/// `IFLA_BR_NF_CALL_IPTABLES`
+const IFLA_BR_NF_CALL_IPTABLES: u16 = 36;
 /// `IFLA_BRPORT_MODE`
 const IFLA_BRPORT_MODE: u16 = 4;
 /// `IFLA_BRPORT_ISOLATED`

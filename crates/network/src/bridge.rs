@@ -261,7 +261,6 @@ impl Bridge {
             address: record.address,
             mac: record.mac,
             mtu: self.settings.mtu,
-            is_isolated: !self.settings.inter_container,
         };
         let netns = endpoint::make(&plan).map_err(|it| failed(it.step, it.source))?;
         // Last, so that nothing but closing the descriptor has to be undone before it.

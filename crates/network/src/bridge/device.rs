@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use linux::netlink::Error;
 use linux::route::{Address, Changes, Link, Route};
 
 use super::setup_lock::SetupLock;
@@ -13,6 +14,9 @@ use crate::settings::Settings;
 
 /// The longest name of an interface, with its NUL.
 const NAME_SIZE: usize = 16;
+
+/// Exists if the kernel can show the packet filter what passes within a bridge.
+const BRIDGE_FILTER_PATH: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 /// Refuses a name that the kernel would refuse.
 pub(super) fn check_name(name: &str) -> Result<(), OpenError> {
@@ -35,7 +39,7 @@ pub(super) fn find_address(
     if let Some(bip) = settings.bip {
         return Ok(bip);
     }
-    let look = |source: linux::netlink::Error| OpenError::Look { source: source.into() };
+    let look = |source: Error| OpenError::Look { source: source.into() };
     let bridge = route.link(name).map_err(look)?;
     let addresses = route.addresses().map_err(look)?;
     let own = |address: &&Address| bridge.as_ref().is_some_and(|link| link.index == address.link);
@@ -65,6 +69,22 @@ pub(super) struct Device {
     pub(super) index: u32,
     /// Its address, and with it the network's subnet.
     pub(super) address: Cidr,
+    pub(super) ports: PortMode,
+}
+
+/// How the bridge's ports treat each other's packets.
+///
+/// It depends on whether the kernel shows the packet filter what passes within a bridge
+/// (`br_netfilter`), which a Docker or a Kubernetes on the same host makes it do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PortMode {
+    Plain,
+    /// Packets may leave by the port they came from. A container that calls its own published
+    /// port is translated within the bridge, and so never leaves it.
+    Reflecting,
+    /// Ports don't reach each other. This is how containers are kept apart if the packet
+    /// filter never sees what they say.
+    Isolated,
 }
 
 /// Makes the bridge, or completes the one that is there. `address` is what was decided
@@ -75,9 +95,7 @@ pub(super) fn prepare(
     address: Cidr,
     is_unused: bool,
 ) -> Result<Device, PrepareError> {
-    let step = |step| {
-        move |source: linux::netlink::Error| PrepareError::Step { step, source: source.into() }
-    };
+    let step = |step| move |source: Error| PrepareError::Step { step, source: source.into() };
     let route = Route::open().map_err(step("talk to the kernel"))?;
     // Between choosing a subnet and using it, nobody of ours may choose the same.
     let _lock = SetupLock::acquire()
@@ -97,15 +115,12 @@ pub(super) fn prepare(
     give_address(&route, &bridge, address).map_err(step("give the bridge its address"))?;
     set_up(&route, &bridge).map_err(step("bring the bridge up"))?;
     allow_forwarding(name, settings)?;
-    Ok(Device { index: bridge.index, address })
+    let ports = keep_apart(&route, &bridge, settings)
+        .map_err(step("keep the containers of the bridge apart"))?;
+    Ok(Device { index: bridge.index, address, ports })
 }
 
-fn make(
-    route: &Route,
-    name: &str,
-    settings: &Settings,
-    address: Cidr,
-) -> Result<Link, linux::netlink::Error> {
+fn make(route: &Route, name: &str, settings: &Settings, address: Cidr) -> Result<Link, Error> {
     let mut changes = Changes::default();
     changes.add_bridge(name, super::mac_of(address.address()).0, settings.mtu);
     route.change(&changes)?;
@@ -113,7 +128,7 @@ fn make(
 }
 
 /// Makes `address` the bridge's only one.
-fn give_address(route: &Route, bridge: &Link, address: Cidr) -> Result<(), linux::netlink::Error> {
+fn give_address(route: &Route, bridge: &Link, address: Cidr) -> Result<(), Error> {
     let wanted =
         Address { link: bridge.index, address: address.address(), prefix: address.prefix() };
     let present: Vec<_> =
@@ -128,12 +143,28 @@ fn give_address(route: &Route, bridge: &Link, address: Cidr) -> Result<(), linux
     route.change(&changes)
 }
 
-fn set_up(route: &Route, bridge: &Link) -> Result<(), linux::netlink::Error> {
+fn set_up(route: &Route, bridge: &Link) -> Result<(), Error> {
     let mut changes = Changes::default();
     if !bridge.is_up {
         changes.set_up(bridge.index);
     }
     route.change(&changes)
+}
+
+/// Sees to it that the packet filter decides what containers say to each other, or decides
+/// here.
+fn keep_apart(route: &Route, bridge: &Link, settings: &Settings) -> Result<PortMode, Error> {
+    let sees_bridged = fs::exists(BRIDGE_FILTER_PATH).unwrap_or(false);
+    if !sees_bridged {
+        let mode = if settings.inter_container { PortMode::Plain } else { PortMode::Isolated };
+        return Ok(mode);
+    }
+    if !settings.inter_container {
+        let mut changes = Changes::default();
+        changes.filter_bridge(bridge.index);
+        route.change(&changes)?;
+    }
+    Ok(PortMode::Reflecting)
 }
 
 fn allow_forwarding(name: &str, settings: &Settings) -> Result<(), PrepareError> {

@@ -5,10 +5,12 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use linux::netlink::Error;
 use linux::route::{Address, Changes, Route, VethPair};
 use linux::{loopback, network_namespace};
+use rustix::io::Errno;
 
-use super::device::Device;
+use super::device::{Device, PortMode};
 use crate::address::MacAddress;
 
 /// The interface's name inside the container.
@@ -22,7 +24,6 @@ pub(super) struct Plan {
     pub(super) address: Ipv4Addr,
     pub(super) mac: MacAddress,
     pub(super) mtu: u32,
-    pub(super) is_isolated: bool,
 }
 
 /// The step that failed, and why.
@@ -61,7 +62,7 @@ fn inside(plan: &Plan, outside: &Route) -> Result<OwnedFd, Failure> {
     Ok(namespace)
 }
 
-fn link(plan: &Plan, outside: &Route, namespace: &OwnedFd) -> Result<(), linux::netlink::Error> {
+fn link(plan: &Plan, outside: &Route, namespace: &OwnedFd) -> Result<(), Error> {
     let mut changes = Changes::default();
     changes.add_veth(&VethPair {
         name: &plan.host_interface,
@@ -72,13 +73,16 @@ fn link(plan: &Plan, outside: &Route, namespace: &OwnedFd) -> Result<(), linux::
         peer_namespace: namespace.as_fd(),
     });
     outside.change(&changes)?;
-    if plan.is_isolated {
-        let port = outside.link(&plan.host_interface)?.ok_or(rustix::io::Errno::NODEV)?;
-        let mut changes = Changes::default();
-        changes.isolate_port(port.index);
-        outside.change(&changes)?;
+    let mut changes = Changes::default();
+    let port = || -> Result<_, Error> {
+        Ok(outside.link(&plan.host_interface)?.ok_or(Errno::NODEV)?.index)
+    };
+    match plan.device.ports {
+        PortMode::Plain => return Ok(()),
+        PortMode::Reflecting => changes.reflect_port(port()?),
+        PortMode::Isolated => changes.isolate_port(port()?),
     }
-    Ok(())
+    outside.change(&changes)
 }
 
 /// Without this the kernel would give the interface an address of its own and ask around
@@ -91,9 +95,9 @@ fn disable_ipv6() -> io::Result<()> {
     }
 }
 
-fn address(plan: &Plan) -> Result<(), linux::netlink::Error> {
+fn address(plan: &Plan) -> Result<(), Error> {
     let inside = Route::open()?;
-    let link = inside.link(INTERFACE)?.ok_or(rustix::io::Errno::NODEV)?.index;
+    let link = inside.link(INTERFACE)?.ok_or(Errno::NODEV)?.index;
     let network = plan.device.address;
     let mut changes = Changes::default();
     changes.set_up(link);

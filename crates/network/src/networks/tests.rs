@@ -37,7 +37,7 @@ fn the_first_container_has_the_first_free_address() {
 
     // Both ends of the link are what the record says.
     first.serve(80);
-    assert_eq!(second.ask(first.record.address, 80).unwrap(), second.record.address);
+    assert_eq!(second.place().ask(first.record.address, 80).unwrap(), second.record.address);
 }
 
 #[test]
@@ -46,28 +46,38 @@ fn a_container_reaches_the_outside_under_the_hosts_address() {
     let networks = world.networks("one");
     let container = world.container(&networks, "one", &[]);
     world.serve_outside(80);
-    assert_eq!(container.ask(OUTSIDE_IP, 80).unwrap(), HOST_IP);
+    assert_eq!(container.place().ask(OUTSIDE_IP, 80).unwrap(), HOST_IP);
 }
 
 #[test]
 fn a_published_port_is_reached_from_everywhere() {
+    check_published(false);
+}
+
+#[test]
+fn a_published_port_is_reached_from_everywhere_over_a_filtered_bridge() {
+    check_published(true);
+}
+
+fn check_published(is_filtered: bool) {
     let world = World::new();
+    world.filter_bridges(is_filtered);
     let networks = world.networks("one");
     let server = world.container(&networks, "server", &[port("8080:80")]);
     let client = world.container(&networks, "client", &[]);
     server.serve(80);
     let gateway = server.record.gateway;
 
-    assert_eq!(world.ask_from_outside(HOST_IP, 8080).unwrap(), OUTSIDE_IP);
+    assert_eq!(world.outside().ask(HOST_IP, 8080).unwrap(), OUTSIDE_IP);
     for address in [LOCALHOST, HOST_IP, gateway, Ipv4Addr::new(127, 1, 2, 3)] {
-        world.ask_from_host(address, 8080).unwrap_or_else(|error| panic!("{address}: {error}"));
+        world.host().ask(address, 8080).unwrap_or_else(|error| panic!("{address}: {error}"));
     }
     for address in [HOST_IP, gateway] {
-        client.ask(address, 8080).unwrap();
-        server.ask(address, 8080).unwrap();
+        client.place().ask(address, 8080).unwrap();
+        server.place().ask(address, 8080).unwrap();
     }
     // The container's own loopback is not the host's.
-    client.ask(LOCALHOST, 8080).unwrap_err();
+    client.place().cannot_reach(LOCALHOST, 8080);
 }
 
 #[test]
@@ -77,11 +87,11 @@ fn a_port_published_on_one_address_is_not_on_another() {
     let server =
         world.container(&networks, "server", &ports(&["127.0.0.1:8080:80", "192.0.2.1:8081:80"]));
     server.serve(80);
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
-    world.ask_from_host(HOST_IP, 8080).unwrap_err();
-    world.ask_from_outside(HOST_IP, 8080).unwrap_err();
-    world.ask_from_outside(HOST_IP, 8081).unwrap();
-    world.ask_from_host(LOCALHOST, 8081).unwrap_err();
+    world.host().ask(LOCALHOST, 8080).unwrap();
+    world.host().cannot_reach(HOST_IP, 8080);
+    world.outside().cannot_reach(HOST_IP, 8080);
+    world.outside().ask(HOST_IP, 8081).unwrap();
+    world.host().cannot_reach(LOCALHOST, 8081);
 }
 
 #[test]
@@ -95,10 +105,10 @@ fn nobody_else_reaches_the_hosts_loopback() {
     world.route_from_outside(LOCALHOST, 32);
     client.route_loopback_to_host();
 
-    world.ask_from_outside(LOCALHOST, 8080).unwrap_err();
-    world.ask_from_outside(LOCALHOST, 9000).unwrap_err();
-    client.ask(LOCALHOST, 8080).unwrap_err();
-    client.ask(LOCALHOST, 9000).unwrap_err();
+    world.outside().cannot_reach(LOCALHOST, 8080);
+    world.outside().cannot_reach(LOCALHOST, 9000);
+    client.place().cannot_reach(LOCALHOST, 8080);
+    client.place().cannot_reach(LOCALHOST, 9000);
 }
 
 #[test]
@@ -109,10 +119,10 @@ fn the_outside_reaches_only_what_is_published() {
     server.serve(80);
     server.serve(81);
     world.route_from_outside(server.record.address, 16);
-    world.ask_from_outside(server.record.address, 80).unwrap_err();
-    world.ask_from_outside(server.record.address, 81).unwrap_err();
+    world.outside().cannot_reach(server.record.address, 80);
+    world.outside().cannot_reach(server.record.address, 81);
     // The host itself goes in and out.
-    world.ask_from_host(server.record.address, 81).unwrap();
+    world.host().ask(server.record.address, 81).unwrap();
 }
 
 #[test]
@@ -122,9 +132,9 @@ fn datagrams_are_led_to_the_container_and_back() {
     let server = world.container(&networks, "server", &[port("53:5353/udp")]);
     assert_eq!(server.record.ports[0].protocol, Udp);
     server.echo(5353);
-    world.send_from_host(LOCALHOST, 53).unwrap();
-    world.send_from_host(HOST_IP, 53).unwrap();
-    world.send_from_outside(HOST_IP, 53).unwrap();
+    world.host().send(LOCALHOST, 53).unwrap();
+    world.host().send(HOST_IP, 53).unwrap();
+    world.outside().send(HOST_IP, 53).unwrap();
 }
 
 #[test]
@@ -152,7 +162,7 @@ fn a_port_that_is_not_named_is_chosen() {
         ]
     );
     server.serve(82);
-    world.ask_from_host(LOCALHOST, 32769).unwrap();
+    world.host().ask(LOCALHOST, 32769).unwrap();
 }
 
 #[test]
@@ -175,7 +185,7 @@ fn a_taken_port_is_refused_and_nothing_is_left() {
     networks.detach("first").unwrap();
     let second = world.container(&networks, "second", &ports(&["8080:80", "8082:82"]));
     second.serve(80);
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
+    world.host().ask(LOCALHOST, 8080).unwrap();
 }
 
 #[test]
@@ -223,14 +233,14 @@ fn two_daemons_do_not_touch_each_other() {
     first.serve(80);
     second.serve(80);
 
-    first.ask(second.record.address, 80).unwrap_err();
-    second.ask(first.record.address, 80).unwrap_err();
-    first.ask(HOST_IP, 8081).unwrap();
-    second.ask(first.record.gateway, 8080).unwrap();
+    first.place().cannot_reach(second.record.address, 80);
+    second.place().cannot_reach(first.record.address, 80);
+    first.place().ask(HOST_IP, 8081).unwrap();
+    second.place().ask(first.record.gateway, 8080).unwrap();
 
     world.on_host(|| two.flush()).unwrap();
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
-    world.ask_from_host(LOCALHOST, 8081).unwrap_err();
+    world.host().ask(LOCALHOST, 8080).unwrap();
+    world.host().cannot_reach(LOCALHOST, 8081);
 }
 
 #[test]
@@ -242,7 +252,7 @@ fn a_daemon_adopts_what_it_left_and_removes_the_rest() {
     kept.serve(80);
     lost.serve(80);
     drop(networks);
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
+    world.host().ask(LOCALHOST, 8080).unwrap();
 
     let networks = world.networks("one");
     networks.adopt(kept.record.clone()).unwrap();
@@ -250,9 +260,9 @@ fn a_daemon_adopts_what_it_left_and_removes_the_rest() {
     world.on_host(|| networks.collect()).unwrap();
 
     assert_eq!(networks.get("bridge").unwrap().endpoints.len(), 1);
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
-    world.ask_from_host(LOCALHOST, 8081).unwrap_err();
-    world.ask_from_host(lost.record.address, 80).unwrap_err();
+    world.host().ask(LOCALHOST, 8080).unwrap();
+    world.host().cannot_reach(LOCALHOST, 8081);
+    world.host().cannot_reach(lost.record.address, 80);
     let error = world.try_container(&networks, "new", &[port("8080:80")]).err().unwrap();
     assert_eq!(refusal(error), "Bind for 0.0.0.0:8080 failed: port is already allocated");
     let new = world.container(&networks, "new", &[]);
@@ -269,7 +279,7 @@ fn a_daemon_with_nothing_to_adopt_closes_what_it_left() {
 
     let networks = world.networks("one");
     world.on_host(|| networks.collect()).unwrap();
-    world.ask_from_host(LOCALHOST, 8081).unwrap_err();
+    world.host().cannot_reach(LOCALHOST, 8081);
     assert_eq!(world.ruleset(), "");
 }
 
@@ -318,18 +328,18 @@ fn what_somebody_removed_is_put_back() {
     if !world.nft("flush ruleset") {
         return;
     }
-    world.ask_from_host(LOCALHOST, 8080).unwrap_err();
+    world.host().cannot_reach(LOCALHOST, 8080);
     let _second = world.container(&networks, "second", &[]);
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
+    world.host().ask(LOCALHOST, 8080).unwrap();
 
     world.nft("flush table ip wharf-one");
-    world.ask_from_host(LOCALHOST, 8080).unwrap_err();
+    world.host().cannot_reach(LOCALHOST, 8080);
     let _third = world.container(&networks, "third", &[]);
-    world.ask_from_host(LOCALHOST, 8080).unwrap();
+    world.host().ask(LOCALHOST, 8080).unwrap();
 
     world.nft("flush ruleset");
     world.on_host(|| networks.detach("first")).unwrap();
-    world.ask_from_host(LOCALHOST, 8080).unwrap_err();
+    world.host().cannot_reach(LOCALHOST, 8080);
 }
 
 #[test]
@@ -340,20 +350,30 @@ fn a_removed_bridge_is_made_again() {
     world.remove_interface(&world.bridge_of(&networks));
     let second = world.container(&networks, "second", &[]);
     world.serve_outside(80);
-    assert_eq!(second.ask(OUTSIDE_IP, 80).unwrap(), HOST_IP);
+    assert_eq!(second.place().ask(OUTSIDE_IP, 80).unwrap(), HOST_IP);
 }
 
 #[test]
 fn without_icc_containers_reach_only_published_ports() {
+    check_without_icc(false);
+}
+
+#[test]
+fn without_icc_containers_reach_only_published_ports_over_a_filtered_bridge() {
+    check_without_icc(true);
+}
+
+fn check_without_icc(is_filtered: bool) {
     let world = World::new();
+    world.filter_bridges(is_filtered);
     let settings = Settings { inter_container: false, ..Settings::new("one") };
     let networks = world.networks_with(settings);
     let server = world.container(&networks, "server", &[port("8080:80")]);
     let client = world.container(&networks, "client", &[]);
     server.serve(80);
-    client.ask(server.record.address, 80).unwrap_err();
-    client.ask(HOST_IP, 8080).unwrap();
-    world.ask_from_outside(HOST_IP, 8080).unwrap();
+    client.place().cannot_reach(server.record.address, 80);
+    client.place().ask(HOST_IP, 8080).unwrap();
+    world.outside().ask(HOST_IP, 8080).unwrap();
 }
 
 #[test]

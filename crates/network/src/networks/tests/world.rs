@@ -5,7 +5,7 @@
 //! ```
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -106,20 +106,21 @@ impl World {
         serve(self.host.as_fd(), address, port);
     }
 
-    pub(super) fn ask_from_host(&self, address: Ipv4Addr, port: u16) -> io::Result<Ipv4Addr> {
-        ask(self.host.as_fd(), address, port)
+    pub(super) fn host(&self) -> Place<'_> {
+        Place(self.host.as_fd())
     }
 
-    pub(super) fn ask_from_outside(&self, address: Ipv4Addr, port: u16) -> io::Result<Ipv4Addr> {
-        ask(self.outside.as_fd(), address, port)
+    pub(super) fn outside(&self) -> Place<'_> {
+        Place(self.outside.as_fd())
     }
 
-    pub(super) fn send_from_host(&self, address: Ipv4Addr, port: u16) -> io::Result<()> {
-        send(self.host.as_fd(), address, port)
-    }
-
-    pub(super) fn send_from_outside(&self, address: Ipv4Addr, port: u16) -> io::Result<()> {
-        send(self.outside.as_fd(), address, port)
+    /// Whether the packet filter sees what passes within a bridge, where it can.
+    pub(super) fn filter_bridges(&self, is_on: bool) {
+        let path = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+        let value = if is_on { "1" } else { "0" };
+        if let Err(error) = self.on_host(|| fs::write(path, value)) {
+            eprintln!("bridges are not filtered here: {path}: {error}");
+        }
     }
 
     /// The outside takes the host for the way to this network.
@@ -183,6 +184,47 @@ impl World {
     }
 }
 
+/// Where somebody is who wants something.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a>(BorrowedFd<'a>);
+
+impl Place<'_> {
+    /// Connects, and is told under which address it came.
+    pub(super) fn ask(self, address: Ipv4Addr, port: u16) -> io::Result<Ipv4Addr> {
+        self.ask_within(ANSWER_MAX, address, port)
+    }
+
+    #[track_caller]
+    pub(super) fn cannot_reach(self, address: Ipv4Addr, port: u16) {
+        let answer = self.ask_within(SILENCE, address, port);
+        assert!(answer.is_err(), "{address}:{port} answered {answer:?}");
+    }
+
+    fn ask_within(self, time: Duration, address: Ipv4Addr, port: u16) -> io::Result<Ipv4Addr> {
+        inside(self.0, || {
+            let mut stream = TcpStream::connect_timeout(&(address, port).into(), time)?;
+            stream.set_read_timeout(Some(ANSWER_MAX))?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            text.parse().map_err(|_| io::Error::other("no address"))
+        })
+    }
+
+    /// Sends a datagram and waits for its echo.
+    pub(super) fn send(self, address: Ipv4Addr, port: u16) -> io::Result<()> {
+        inside(self.0, || {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            socket.connect((address, port))?;
+            socket.set_read_timeout(Some(ANSWER_MAX))?;
+            socket.send(b"ping")?;
+            let mut buffer = [0; 16];
+            let len = socket.recv(&mut buffer)?;
+            assert_eq!(&buffer[..len], b"ping");
+            Ok(())
+        })
+    }
+}
+
 /// A namespace that thinks it is one.
 pub(super) struct Container {
     netns: OwnedFd,
@@ -211,8 +253,8 @@ impl Container {
         });
     }
 
-    pub(super) fn ask(&self, address: Ipv4Addr, port: u16) -> io::Result<Ipv4Addr> {
-        ask(self.netns.as_fd(), address, port)
+    pub(super) fn place(&self) -> Place<'_> {
+        Place(self.netns.as_fd())
     }
 
     /// What a container must not be able to do, however hard it tries.
@@ -295,29 +337,4 @@ fn serve(namespace: BorrowedFd<'_>, address: Ipv4Addr, port: u16) {
             let _ = stream.write_all(peer.ip().to_string().as_bytes());
         }
     });
-}
-
-fn ask(namespace: BorrowedFd<'_>, address: Ipv4Addr, port: u16) -> io::Result<Ipv4Addr> {
-    inside(namespace, || {
-        let peer = SocketAddr::from((address, port));
-        let timeout = if std::env::var_os("PATIENT").is_some() { ANSWER_MAX } else { SILENCE };
-        let mut stream = TcpStream::connect_timeout(&peer, timeout)?;
-        stream.set_read_timeout(Some(ANSWER_MAX))?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        text.parse().map_err(|_| io::Error::other("no address"))
-    })
-}
-
-fn send(namespace: BorrowedFd<'_>, address: Ipv4Addr, port: u16) -> io::Result<()> {
-    inside(namespace, || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect((address, port))?;
-        socket.set_read_timeout(Some(ANSWER_MAX))?;
-        socket.send(b"ping")?;
-        let mut buffer = [0; 16];
-        let len = socket.recv(&mut buffer)?;
-        assert_eq!(&buffer[..len], b"ping");
-        Ok(())
-    })
 }
