@@ -6,6 +6,7 @@
 mod bundle;
 mod create;
 pub mod errors;
+pub(crate) mod handle;
 pub mod lifecycle;
 mod mounts;
 mod prune;
@@ -32,8 +33,9 @@ pub use spec::ContainerSpec;
 pub use view::{MountView, Phase, StateView, View};
 pub(crate) use wait::wait_for;
 
+pub(crate) use handle::{Container, Snapshot};
 pub(crate) use size::of_folder as folder_size;
-pub(crate) use supervisor::{Container, Snapshot, blocking};
+pub(crate) use supervisor::blocking;
 
 use std::fmt;
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::ContainerId;
 use super::errors::{ExecError, LookupError};
-use super::supervisor::Container;
+use super::handle::Container;
 use super::view::{MountKind, View};
 
 /// Every container of an engine.

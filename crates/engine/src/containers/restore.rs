@@ -19,11 +19,12 @@ use std::sync::Arc;
 use shim::client::{ConnectError, Watch};
 
 use super::ContainerId;
+use super::handle::Container;
 use super::record::{Record, RecordedPhase};
 use super::requests::RemoveOptions;
 use super::spec::RestartPolicy;
 use super::start;
-use super::supervisor::{self, Container, Running, ShimLink, blocking, timestamp};
+use super::supervisor::{self, Running, ShimLink, blocking, timestamp};
 use crate::engine::Parts;
 use crate::metadata::{CONTAINERS, MetadataError};
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::errors::ControlError;
-use super::supervisor::{Container, blocking};
+use super::handle::Container;
+use super::supervisor::blocking;
 use crate::engine::Parts;
 
 /// Bytes of a container's own changes, and of those and its image together.

@@ -7,8 +7,8 @@ use shim::wire::FrameDecoder;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
+use super::handle::{Container, Snapshot};
 use super::requests::{WaitCondition, WaitResult};
-use super::supervisor::{Container, Snapshot};
 
 /// Bytes read from a shim at once. Most of its events fit.
 const READ_BYTES: usize = 2048;

@@ -1,0 +1,360 @@
+//! A handle on a container: sends requests to its owner, and reads what that publishes.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::errors::{ControlError, ExecError, LookupError, RemoveError, StartError};
+use super::lifecycle::{Decision, Refusal, Request, decide};
+use super::requests::{
+    AttachStreams, ClientStream, Outcome, ProcessTable, RemoveOptions, StopOptions, UpdateContainer,
+};
+use super::view::{Phase, View};
+use super::{ContainerId, top};
+use crate::exec::{ExecId, ExecSpec, ExecView};
+use shim::protocol;
+
+/// How long a process may take to end after SIGKILL before it is reported as stuck: only one
+/// in an uninterruptible sleep does.
+pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What everybody may see of a container.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) view: Arc<View>,
+    pub(crate) execs: Arc<[ExecView]>,
+    /// How often its process has ended: tells one end from the next.
+    pub(crate) ends: u64,
+    pub(crate) is_gone: bool,
+}
+
+/// A handle on a container. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Container {
+    id: ContainerId,
+    queue: mpsc::Sender<Message>,
+    snapshot: watch::Receiver<Snapshot>,
+}
+
+/// A request with the place for its answer.
+#[derive(Debug)]
+pub(super) enum Message {
+    Start {
+        reply: Reply<Outcome, StartError>,
+    },
+    /// Answered once the end is asked for; `None` if it has ended already.
+    Stop {
+        options: StopOptions,
+        reply: Reply<Option<Ending>, ControlError>,
+    },
+    Signal {
+        named: String,
+        signal: i32,
+        reply: Reply<(), ControlError>,
+    },
+    /// Ends it for a removal: no restart, SIGKILL to all.
+    End {
+        reply: Reply<Option<Ending>, ControlError>,
+    },
+    Pause {
+        reply: Reply<(), ControlError>,
+    },
+    Unpause {
+        reply: Reply<(), ControlError>,
+    },
+    Rename {
+        name: String,
+        reply: Reply<(), ControlError>,
+    },
+    Update {
+        update: Box<UpdateContainer>,
+        reply: Reply<(), ControlError>,
+    },
+    Remove {
+        options: RemoveOptions,
+        reply: Reply<(), RemoveError>,
+    },
+    Attach {
+        streams: AttachStreams,
+        stream: ClientStream,
+        reply: Reply<(), ControlError>,
+    },
+    Resize {
+        exec: Option<String>,
+        rows: u16,
+        columns: u16,
+        reply: Reply<(), ControlError>,
+    },
+    Processes {
+        reply: Reply<Vec<i32>, ControlError>,
+    },
+    NetworkNamespace {
+        reply: Reply<OwnedFd, ControlError>,
+    },
+    CreateExec {
+        spec: ExecSpec,
+        reply: Reply<ExecId, ControlError>,
+    },
+    StartExec {
+        id: String,
+        stream: Option<ClientStream>,
+        terminal_size: Option<(u16, u16)>,
+        reply: Reply<(), ExecError>,
+    },
+    Restarted,
+    Shim {
+        generation: u64,
+        event: Box<protocol::Event>,
+    },
+    ShimGone {
+        generation: u64,
+    },
+}
+
+pub(super) type Reply<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// An end that was asked for: it has come once the snapshot counts more than `ends_before`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) ends_before: u64,
+    /// `None`: however long it takes.
+    pub(super) patience: Option<Duration>,
+}
+
+impl Container {
+    pub(super) fn new(
+        id: ContainerId,
+        queue: mpsc::Sender<Message>,
+        snapshot: watch::Receiver<Snapshot>,
+    ) -> Self {
+        Self { id, queue, snapshot }
+    }
+
+    pub(crate) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.snapshot.borrow().view)
+    }
+
+    pub(crate) fn snapshot(&self) -> watch::Receiver<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    /// Sends a request and waits for its answer; `None` if the container is gone.
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(message(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    fn gone(&self) -> LookupError {
+        LookupError::NotFound { name: self.id.to_string() }
+    }
+
+    async fn ask_control<T>(
+        &self,
+        message: impl FnOnce(Reply<T, ControlError>) -> Message,
+    ) -> Result<T, ControlError> {
+        self.ask(message).await.unwrap_or_else(|| Err(self.gone().into()))
+    }
+
+    pub(crate) async fn start(&self) -> Result<Outcome, StartError> {
+        self.ask(|reply| Message::Start { reply }).await.unwrap_or_else(|| Err(self.gone().into()))
+    }
+
+    pub(crate) async fn stop(&self, options: StopOptions) -> Result<Outcome, ControlError> {
+        match self.ask_control(|reply| Message::Stop { options, reply }).await? {
+            Some(ending) => self.await_end(ending).await.map(|()| Outcome::Changed),
+            None => Ok(Outcome::AlreadyThere),
+        }
+    }
+
+    pub(crate) async fn restart(&self, options: StopOptions) -> Result<(), ControlError> {
+        self.stop(options).await?;
+        self.start().await?;
+        // The event only; the container may have gone again by now.
+        let _ = self.queue.send(Message::Restarted).await;
+        Ok(())
+    }
+
+    pub(crate) async fn kill(&self, named: &str, signal: i32) -> Result<(), ControlError> {
+        let ends_before = self.snapshot.borrow().ends;
+        let named = named.to_owned();
+        self.ask_control(|reply| Message::Signal { named, signal, reply }).await?;
+        if signal == rustix::process::Signal::KILL.as_raw() {
+            // Docker answers a kill once it has worked.
+            self.await_end(Ending { ends_before, patience: Some(KILL_PATIENCE) }).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn pause(&self) -> Result<(), ControlError> {
+        self.ask_control(|reply| Message::Pause { reply }).await
+    }
+
+    pub(crate) async fn unpause(&self) -> Result<(), ControlError> {
+        self.ask_control(|reply| Message::Unpause { reply }).await
+    }
+
+    pub(crate) async fn rename(&self, name: &str) -> Result<(), ControlError> {
+        let name = name.to_owned();
+        self.ask_control(|reply| Message::Rename { name, reply }).await
+    }
+
+    pub(crate) async fn update(&self, update: UpdateContainer) -> Result<(), ControlError> {
+        self.ask_control(|reply| Message::Update { update: Box::new(update), reply }).await
+    }
+
+    pub(crate) async fn remove(&self, options: RemoveOptions) -> Result<(), RemoveError> {
+        let view = self.view();
+        let decision = decide(view.state.phase, Request::Remove { force: options.force })
+            .map_err(|refusal| refuse_removal(&view, refusal))?;
+        if decision == Decision::EndFirst {
+            self.end().await.map_err(|source| RemoveError::Kill {
+                name: view.name.clone(),
+                source: Box::new(source),
+            })?;
+        }
+        let removed = self.ask(|reply| Message::Remove { options, reply }).await;
+        match removed {
+            Some(result) => result,
+            // It removed itself in the meantime (`--rm`), which a removal by force is content
+            // with.
+            None if options.force => Ok(()),
+            None => Err(self.gone().into()),
+        }
+    }
+
+    async fn end(&self) -> Result<(), ControlError> {
+        match self.ask(|reply| Message::End { reply }).await {
+            Some(ending) => match ending? {
+                Some(ending) => self.await_end(ending).await,
+                None => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    async fn await_end(&self, ending: Ending) -> Result<(), ControlError> {
+        let mut snapshot = self.snapshot();
+        let ended = snapshot.wait_for(|now| now.ends > ending.ends_before || now.is_gone);
+        let Some(patience) = ending.patience else {
+            // An error means that the container is gone, and so has ended.
+            let _ = ended.await;
+            return Ok(());
+        };
+        match tokio::time::timeout(patience, ended).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ControlError::Stuck {
+                id: self.id.to_string(),
+                seconds: KILL_PATIENCE.as_secs(),
+            }),
+        }
+    }
+
+    pub(crate) fn check_attach(&self) -> Result<Arc<View>, ControlError> {
+        let view = self.view();
+        match view.state.phase {
+            Phase::Paused => Err(ControlError::IsPaused { id: view.id.to_string() }),
+            Phase::Removing | Phase::Dead => {
+                Err(ControlError::IsRemoving { id: view.id.to_string() })
+            }
+            Phase::Restarting => Err(ControlError::IsRestarting { id: view.id.to_string() }),
+            Phase::Created | Phase::Running | Phase::Exited => Ok(view),
+        }
+    }
+
+    pub(crate) async fn attach(
+        &self,
+        streams: AttachStreams,
+        stream: ClientStream,
+    ) -> Result<(), ControlError> {
+        self.ask_control(|reply| Message::Attach { streams, stream, reply }).await
+    }
+
+    pub(crate) async fn resize(&self, rows: u16, columns: u16) -> Result<(), ControlError> {
+        self.ask_control(|reply| Message::Resize { exec: None, rows, columns, reply }).await
+    }
+
+    pub(crate) async fn processes(&self, arguments: &str) -> Result<ProcessTable, ControlError> {
+        let pids = self.ask_control(|reply| Message::Processes { reply }).await?;
+        top::table(&self.id, &pids, arguments).await
+    }
+
+    /// The network namespace, for a container that joins it.
+    pub(crate) async fn network_namespace(&self) -> Result<OwnedFd, ControlError> {
+        self.ask_control(|reply| Message::NetworkNamespace { reply }).await
+    }
+
+    pub(crate) async fn create_exec(&self, spec: ExecSpec) -> Result<ExecId, ExecError> {
+        if spec.arguments.is_empty() {
+            return Err(ExecError::NoCommand);
+        }
+        Ok(self.ask_control(|reply| Message::CreateExec { spec, reply }).await?)
+    }
+
+    pub(crate) fn exec_view(&self, id: &str) -> Result<ExecView, ExecError> {
+        let snapshot = self.snapshot.borrow();
+        let exec = snapshot.execs.iter().find(|exec| exec.id.as_str() == id);
+        exec.cloned().ok_or_else(|| ExecError::NotFound { id: id.to_owned() })
+    }
+
+    pub(crate) fn check_startable(&self, id: &str) -> Result<ExecView, ExecError> {
+        let exec = self.exec_view(id)?;
+        let view = self.view();
+        decide(view.state.phase, Request::Exec)
+            .map_err(|refusal| ExecError::from(refuse_control(view.id.as_str(), refusal)))?;
+        match exec {
+            ExecView { is_running: true, .. } => {
+                Err(ExecError::AlreadyRunning { id: id.to_owned() })
+            }
+            ExecView { exit_code: Some(_), .. } => Err(ExecError::HasRun { id: id.to_owned() }),
+            ready => Ok(ready),
+        }
+    }
+
+    pub(crate) async fn start_exec(
+        &self,
+        id: &str,
+        stream: Option<ClientStream>,
+        terminal_size: Option<(u16, u16)>,
+    ) -> Result<(), ExecError> {
+        let id = id.to_owned();
+        self.ask(|reply| Message::StartExec { id, stream, terminal_size, reply })
+            .await
+            .unwrap_or_else(|| Err(ControlError::from(self.gone()).into()))
+    }
+
+    pub(crate) async fn resize_exec(
+        &self,
+        id: &str,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), ExecError> {
+        let exec = Some(id.to_owned());
+        Ok(self.ask_control(|reply| Message::Resize { exec, rows, columns, reply }).await?)
+    }
+}
+
+pub(super) fn refuse_control(id: &str, refusal: Refusal) -> ControlError {
+    let id = id.to_owned();
+    match refusal {
+        Refusal::NotRunning | Refusal::IsLive => ControlError::NotRunning { id },
+        Refusal::NotPaused => ControlError::NotPaused { id },
+        Refusal::IsPaused => ControlError::IsPaused { id },
+        Refusal::IsRestarting => ControlError::IsRestarting { id },
+        Refusal::IsRemoving => ControlError::IsRemoving { id },
+    }
+}
+
+pub(super) fn refuse_removal(view: &View, refusal: Refusal) -> RemoveError {
+    match refusal {
+        Refusal::IsRemoving => RemoveError::InProgress { id: view.id.to_string() },
+        Refusal::IsPaused => RemoveError::IsPaused { name: view.name.clone() },
+        _ => RemoveError::IsLive { name: view.name.clone(), phase: view.state.phase },
+    }
+}

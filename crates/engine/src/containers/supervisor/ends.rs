@@ -1,0 +1,186 @@
+//! What happens to a container by itself: what its shim tells of it, and its going.
+
+use std::sync::Arc;
+
+use shim::protocol::{self, What};
+
+use super::super::errors::RemoveError;
+use super::super::handle::refuse_removal;
+use super::super::lifecycle::{Decision, Request, decide};
+use super::super::record::RecordedPhase;
+use super::super::requests::RemoveOptions;
+use super::super::spec::RestartPolicy;
+use super::super::view::Phase;
+use super::super::{remove, start};
+use super::Supervisor;
+
+impl Supervisor {
+    /// Takes an event of the shim's; `true` if the container is gone by it.
+    pub(super) async fn heed(&mut self, event: protocol::Event) -> bool {
+        match event.what {
+            What::ExecExited { id, exit_code } => {
+                if let Some(exec) = self.exec(&id) {
+                    exec.is_running = false;
+                    exec.exit_code = Some(exit_code);
+                    self.tell("exec_die", [("execID", id), ("exitCode", exit_code.to_string())]);
+                    self.publish();
+                }
+            }
+            What::OutOfMemory => {
+                self.record.oom_killed = true;
+                self.publish();
+                self.tell("oom", []);
+            }
+            What::Detached { exec: None } => self.tell("detach", []),
+            What::Detached { exec: Some(id) } => self.tell("exec_detach", [("execID", id)]),
+            What::Started => {
+                // The answer to the first start has told this already.
+                if self.phase == Phase::Restarting {
+                    self.note_state(event.state);
+                    self.tell("start", []);
+                }
+            }
+            What::Exited => return self.note_end(event.state).await,
+            What::Paused | What::Resumed | What::Other => self.note_state(event.state),
+        }
+        false
+    }
+
+    pub(super) fn note_state(&mut self, state: protocol::State) {
+        self.adopt_state(&state);
+        if let Some(link) = &mut self.link {
+            link.state = state;
+        }
+        self.publish();
+    }
+
+    /// The process has ended; `true` if the container goes with it.
+    pub(super) async fn note_end(&mut self, state: protocol::State) -> bool {
+        self.forget_execs();
+        let is_final = state.phase == protocol::Phase::Exited;
+        self.adopt_state(&state);
+        let attributes = [
+            ("execDuration", exec_duration(&state).to_string()),
+            ("exitCode", self.record.exit_code.to_string()),
+        ];
+        if !is_final {
+            if let Some(link) = &mut self.link {
+                link.state = state;
+            }
+            self.ends += 1;
+            self.tell("die", attributes);
+            self.publish();
+            return false;
+        }
+        self.release().await;
+        if std::mem::take(&mut self.is_stopping) {
+            self.tell("stop", []);
+        }
+        self.tell("die", attributes);
+        if self.record.spec.remove_at_end {
+            return self.remove_by_itself().await;
+        }
+        self.record_later();
+        self.ends += 1;
+        self.publish();
+        false
+    }
+
+    /// Lets go of what a run held: its addresses, ports and run folder.
+    pub(super) async fn release(&mut self) {
+        self.generation += 1;
+        let Some(link) = self.link.take() else { return };
+        start::release(&self.parts, &self.id, link.folder).await;
+        self.tell_resources("unmount", "disconnect");
+    }
+
+    /// The shim is gone without a word: so is the container, and somebody has to say so.
+    pub(super) async fn bury_shim(&mut self) -> bool {
+        let Some(link) = &self.link else { return false };
+        let state = start::clean_up_after(&link.folder, link.state.clone()).await;
+        let restarts = match self.record.spec.restart {
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => !state.stop_requested,
+            RestartPolicy::OnFailure { retries_max } => {
+                !state.stop_requested
+                    && state.exit_code != Some(0)
+                    && retries_max.is_none_or(|most| state.restart_count < most)
+            }
+            RestartPolicy::No => false,
+        };
+        tracing::warn!(container = %self.id, "the container's supervisor died; it was ended");
+        let is_gone = self.note_end(state).await;
+        if !is_gone
+            && restarts
+            && let Err(error) = self.start().await
+        {
+            tracing::warn!(
+                container = %self.id, error = errors::chain(&error),
+                "cannot restart a container whose supervisor died"
+            );
+        }
+        is_gone
+    }
+
+    pub(super) async fn remove(&mut self, options: RemoveOptions) -> Result<(), RemoveError> {
+        match decide(self.phase, Request::Remove { force: options.force }) {
+            Ok(Decision::Go) => {}
+            Ok(_) => {
+                return Err(RemoveError::IsLive {
+                    name: self.record.name.clone(),
+                    phase: self.phase,
+                });
+            }
+            Err(refusal) => return Err(refuse_removal(&self.view(), refusal)),
+        }
+        self.phase = Phase::Removing;
+        self.publish();
+        // Clients that wait for a start which never comes.
+        self.waiting.clear();
+        match remove::remove(&self.parts, &self.record, options.volumes).await {
+            Ok(()) => {
+                self.tell("destroy", []);
+                self.parts.registry.remove(&self.id, &self.record.name);
+                self.ends += 1;
+                self.snapshot.send_modify(|snapshot| {
+                    snapshot.is_gone = true;
+                    snapshot.ends = self.ends;
+                });
+                Ok(())
+            }
+            Err(error) => {
+                self.phase = Phase::Dead;
+                self.record.phase = RecordedPhase::Removing;
+                self.record.error = errors::chain(&error);
+                self.record_later();
+                self.publish();
+                Err(error)
+            }
+        }
+    }
+
+    /// `--rm`: the container goes with its end, and so do its anonymous volumes.
+    pub(super) async fn remove_by_itself(&mut self) -> bool {
+        let view = self.view();
+        self.snapshot.send_modify(|snapshot| snapshot.view = Arc::new(view));
+        match self.remove(RemoveOptions { force: false, volumes: true }).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(
+                    container = %self.id, error = errors::chain(&error),
+                    "cannot remove a container at its end"
+                );
+                self.ends += 1;
+                self.publish();
+                false
+            }
+        }
+    }
+}
+
+/// Whole seconds between start and end.
+fn exec_duration(state: &protocol::State) -> i64 {
+    match (state.started_at, state.finished_at) {
+        (Some(start), Some(end)) => (end - start).max(0) / 1_000_000_000,
+        _ => 0,
+    }
+}

@@ -1,0 +1,156 @@
+//! Additional processes of a container.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use shim::protocol::{self, Answer, AttachOptions, FailureKind};
+
+use super::super::errors::{ControlError, ExecError};
+use super::super::handle::refuse_control;
+use super::super::lifecycle::{Request, decide};
+use super::super::requests::{ClientStream, detach_keys};
+use super::super::{bundle, random_id, start};
+use super::Supervisor;
+use crate::exec::{ExecId, ExecSpec, ExecView};
+
+/// Execs of a container that are remembered once they have ended, for whoever asks how.
+const EXECS_KEPT: usize = 64;
+
+impl Supervisor {
+    pub(super) fn create_exec(&mut self, spec: ExecSpec) -> Result<ExecId, ControlError> {
+        decide(self.phase, Request::Exec)
+            .map_err(|refusal| refuse_control(self.id.as_str(), refusal))?;
+        detach_keys(spec.detach_keys.as_deref(), spec.terminal)
+            .map_err(|reason| ControlError::Invalid { reason })?;
+        let id = ExecId(random_id().into());
+        self.tell_exec("exec_create", &spec, id.as_str());
+        self.parts.registry.insert_exec(&id.0, &self.id);
+        self.forget_old_execs();
+        self.execs.push(ExecView {
+            id: id.clone(),
+            container: self.id.clone(),
+            spec: Arc::new(spec),
+            is_running: false,
+            pid: 0,
+            exit_code: None,
+        });
+        self.publish();
+        Ok(id)
+    }
+
+    pub(super) async fn start_exec(
+        &mut self,
+        id: &str,
+        stream: Option<ClientStream>,
+        terminal_size: Option<(u16, u16)>,
+    ) -> Result<(), ExecError> {
+        let exec =
+            self.exec(id).cloned().ok_or_else(|| ExecError::NotFound { id: id.to_owned() })?;
+        if exec.is_running {
+            return Err(ExecError::AlreadyRunning { id: id.to_owned() });
+        }
+        if exec.exit_code.is_some() {
+            return Err(ExecError::HasRun { id: id.to_owned() });
+        }
+        decide(self.phase, Request::Exec)
+            .map_err(|refusal| ExecError::from(refuse_control(self.id.as_str(), refusal)))?;
+
+        let spec = Arc::clone(&exec.spec);
+        let (attach, descriptors) = exec_streams(&spec, stream)?;
+        let request = protocol::ExecRequest {
+            id: id.to_owned(),
+            process: bundle::exec_process(
+                &self.record.spec,
+                &spec,
+                &start::hostname_of(&self.record.spec, &self.id),
+            ),
+            user: Some(spec.user.clone().unwrap_or_else(|| self.record.spec.process.user.clone())),
+            additional_groups: self.record.spec.process.additional_groups.clone(),
+            attach,
+            terminal_size: terminal_size.or(spec.terminal_size),
+        };
+        self.tell_exec("exec_start", &spec, id);
+        let answer = self.call(protocol::Request::Exec(request), descriptors).await;
+        let exec = self.exec(id).expect("only this task removes execs");
+        let result = match answer {
+            Ok(Answer::ExecStarted { pid }) => {
+                exec.is_running = true;
+                exec.pid = pid;
+                Ok(())
+            }
+            Ok(other) => Err(self.unexpected(&other).into()),
+            Err(ControlError::Shim { failure }) => {
+                exec.exit_code = Some(match failure.kind {
+                    FailureKind::ProgramNotFound => 127,
+                    _ => 126,
+                });
+                Err(ExecError::Runtime { failure })
+            }
+            Err(error) => Err(error.into()),
+        };
+        self.publish();
+        result
+    }
+
+    /// An exec that an earlier daemon started: what it was is unknown, how it goes is not.
+    pub(super) fn readopt_exec(&mut self, state: &protocol::ExecState) {
+        let id = ExecId(state.id.as_str().into());
+        self.parts.registry.insert_exec(&id.0, &self.id);
+        if self.exec(&state.id).is_none() {
+            self.execs.push(ExecView {
+                id,
+                container: self.id.clone(),
+                spec: Arc::new(ExecSpec::default()),
+                is_running: false,
+                pid: 0,
+                exit_code: None,
+            });
+        }
+        if let Some(exec) = self.exec(&state.id) {
+            exec.pid = state.pid;
+            exec.exit_code = state.exit_code;
+            exec.is_running = state.exit_code.is_none();
+        }
+    }
+
+    pub(super) fn exec(&mut self, id: &str) -> Option<&mut ExecView> {
+        self.execs.iter_mut().find(|exec| exec.id.as_str() == id)
+    }
+
+    /// Makes room for one more: the oldest that have ended go.
+    pub(super) fn forget_old_execs(&mut self) {
+        while self.execs.len() >= EXECS_KEPT {
+            let Some(oldest) = self.execs.iter().position(|exec| exec.exit_code.is_some()) else {
+                return;
+            };
+            let exec = self.execs.remove(oldest);
+            self.parts.registry.remove_exec(exec.id.as_str());
+        }
+    }
+
+    pub(super) fn forget_execs(&mut self) {
+        for exec in &mut self.execs {
+            if std::mem::take(&mut exec.is_running) {
+                exec.exit_code.get_or_insert(137);
+            }
+        }
+    }
+}
+
+/// How an exec's stream is to be served.
+fn exec_streams(
+    spec: &ExecSpec,
+    stream: Option<ClientStream>,
+) -> Result<(Option<AttachOptions>, Vec<OwnedFd>), ExecError> {
+    let Some(stream) = stream else { return Ok((None, Vec::new())) };
+    let detach_keys = detach_keys(spec.detach_keys.as_deref(), spec.terminal)
+        .map_err(|reason| ControlError::Invalid { reason })?;
+    let options = AttachOptions {
+        stdin: spec.stdin,
+        stdout: spec.stdout,
+        stderr: spec.stderr,
+        detach_keys,
+        early_input: stream.early_input,
+    };
+    Ok((Some(options), vec![stream.socket]))
+}

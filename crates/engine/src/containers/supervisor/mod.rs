@@ -1,0 +1,468 @@
+//! The one owner of a container: the only code that acts on it.
+//!
+//! Each container has a task of its own, [`Supervisor`], which takes requests from a queue,
+//! asks [`decide`] what they mean, does it, and publishes a new [`Snapshot`]. Everybody else
+//! holds a [`Container`]: a handle that sends requests and reads the snapshot.
+//!
+//! The supervisor never waits for a container's end. A stop, a forced removal and the like
+//! ask for the end through the queue and then wait on the snapshot, so that a container that
+//! will not die can still be inspected, entered and asked again.
+//!
+//! Here is what can be asked. [`ends`] is what happens by itself, [`execs`] additional
+//! processes, [`talk`] the shim's side, [`tell`] what everybody else gets to know.
+
+mod ends;
+mod execs;
+mod talk;
+mod tell;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shim::protocol::{self, Answer, AttachOptions, FailureKind};
+use tokio::sync::{mpsc, watch};
+
+use super::errors::{ControlError, StartError};
+use super::handle::{Container, Ending, KILL_PATIENCE, Message, Snapshot, refuse_control};
+use super::lifecycle::{Decision, Refusal, Request, decide};
+use super::record::{Record, RecordedPhase};
+use super::requests::{AttachStreams, ClientStream, Outcome, StopOptions, UpdateContainer};
+use super::view::Phase;
+use super::{ContainerId, start};
+use crate::engine::Parts;
+use crate::exec::ExecView;
+use crate::metadata::CONTAINERS;
+
+pub(crate) use talk::{blocking, timestamp};
+
+/// How long a stop waits before the kill, unless somebody said otherwise. Docker's.
+pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Requests that may wait for a container at once.
+const QUEUE_LENGTH: usize = 64;
+
+/// A live shim, as its container's supervisor knows it.
+#[derive(Debug)]
+pub(crate) struct ShimLink {
+    pub(crate) folder: PathBuf,
+    pub(crate) state: protocol::State,
+    pub(crate) attachment: Option<Arc<network::AttachmentRecord>>,
+    pub(crate) network_namespace: Option<PathBuf>,
+}
+
+/// What a start made.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) link: ShimLink,
+    pub(crate) watch: shim::client::Watch,
+    /// The shim's process, if it is our child.
+    pub(crate) shim: Option<std::process::Child>,
+    pub(crate) mounts: Arc<[super::view::MountView]>,
+}
+
+/// The owner of one container.
+pub(crate) struct Supervisor {
+    parts: Arc<Parts>,
+    id: ContainerId,
+    record: Record,
+    phase: Phase,
+    link: Option<ShimLink>,
+    /// Counts shims, so that the last words of one are not taken for the next one's.
+    generation: u64,
+    /// Clients that came before the start.
+    waiting: Vec<(AttachOptions, OwnedFd)>,
+    /// Oldest first.
+    execs: Vec<ExecView>,
+    ends: u64,
+    /// Somebody used `stop` on this run: an event of its own tells so.
+    is_stopping: bool,
+    snapshot: watch::Sender<Snapshot>,
+    queue: mpsc::Sender<Message>,
+    requests: mpsc::Receiver<Message>,
+}
+
+/// Gives a container its owner. A running one comes with what `start` (or a restore) made.
+pub(crate) fn spawn(parts: &Arc<Parts>, record: Record, running: Option<Running>) -> Container {
+    let id = ContainerId::from_record(&record.id);
+    let (queue, requests) = mpsc::channel(QUEUE_LENGTH);
+    let phase = record.phase.into();
+    let first = Snapshot {
+        view: Arc::new(tell::view_of(parts, &id, &record, phase, None, &[])),
+        execs: Arc::new([]),
+        ends: 0,
+        is_gone: false,
+    };
+    let (sender, snapshot) = watch::channel(first);
+    let mut supervisor = Supervisor {
+        parts: Arc::clone(parts),
+        id: id.clone(),
+        record,
+        phase,
+        link: None,
+        generation: 0,
+        waiting: Vec::new(),
+        execs: Vec::new(),
+        ends: 0,
+        is_stopping: false,
+        snapshot: sender,
+        queue: queue.clone(),
+        requests,
+    };
+    if let Some(running) = running {
+        supervisor.take_over(running);
+    }
+    tokio::spawn(supervisor.run());
+    Container::new(id, queue, snapshot)
+}
+
+impl Supervisor {
+    async fn run(mut self) {
+        while let Some(message) = self.requests.recv().await {
+            if self.handle(message).await {
+                break;
+            }
+        }
+    }
+
+    /// Does one request; `true` if the container is gone.
+    ///
+    /// Nobody has to be there for an answer: a client may have left in the meantime.
+    async fn handle(&mut self, message: Message) -> bool {
+        match message {
+            Message::Start { reply } => {
+                let result = self.start().await;
+                let failed = result.is_err();
+                let _ = reply.send(result);
+                // `run --rm` of a program that is not there leaves nothing behind.
+                if failed && self.record.spec.remove_at_end && self.phase == Phase::Created {
+                    return self.remove_by_itself().await;
+                }
+            }
+            Message::Stop { options, reply } => drop(reply.send(self.stop(&options).await)),
+            Message::Signal { named, signal, reply } => {
+                let _ = reply.send(self.signal(&named, signal).await);
+            }
+            Message::End { reply } => drop(reply.send(self.end().await)),
+            Message::Pause { reply } => drop(reply.send(self.pause().await)),
+            Message::Unpause { reply } => drop(reply.send(self.unpause().await)),
+            Message::Rename { name, reply } => drop(reply.send(self.rename(&name).await)),
+            Message::Update { update, reply } => drop(reply.send(self.update(*update).await)),
+            Message::Remove { options, reply } => {
+                let result = self.remove(options).await;
+                let is_gone = result.is_ok();
+                let _ = reply.send(result);
+                return is_gone;
+            }
+            Message::Attach { streams, stream, reply } => {
+                let _ = reply.send(self.attach(&streams, stream).await);
+            }
+            Message::Resize { exec, rows, columns, reply } => {
+                let _ = reply.send(self.resize(exec, rows, columns).await);
+            }
+            Message::Processes { reply } => drop(reply.send(self.processes().await)),
+            Message::NetworkNamespace { reply } => {
+                let _ = reply.send(self.network_namespace().await);
+            }
+            Message::CreateExec { spec, reply } => drop(reply.send(self.create_exec(spec))),
+            Message::StartExec { id, stream, terminal_size, reply } => {
+                let _ = reply.send(self.start_exec(&id, stream, terminal_size).await);
+            }
+            Message::Restarted => self.tell("restart", []),
+            Message::Shim { generation, event } if generation == self.generation => {
+                return self.heed(*event).await;
+            }
+            Message::ShimGone { generation } if generation == self.generation => {
+                return self.bury_shim().await;
+            }
+            Message::Shim { .. } | Message::ShimGone { .. } => {}
+        }
+        false
+    }
+
+    // Starting.
+
+    async fn start(&mut self) -> Result<Outcome, StartError> {
+        match decide(self.phase, Request::Start) {
+            Ok(Decision::AlreadyThere) => return Ok(Outcome::AlreadyThere),
+            Ok(_) => {}
+            Err(Refusal::IsPaused) => return Err(StartError::IsPaused),
+            Err(_) => return Err(StartError::IsRemoving),
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        match start::start(&self.parts, &self.record, waiting).await {
+            Ok(running) => {
+                self.record.mounts = Arc::clone(&running.mounts);
+                self.record.was_stopped = false;
+                self.record.restart_count = 0;
+                self.take_over(running);
+                self.record_later();
+                self.tell_resources("mount", "connect");
+                self.tell("start", []);
+                Ok(Outcome::Changed)
+            }
+            Err(error) => {
+                self.note_failed_start(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// A container that could not be started keeps the reason, and the exit code that a shell
+    /// would give.
+    fn note_failed_start(&mut self, error: &StartError) {
+        self.record.exit_code = match error {
+            StartError::Runtime { failure } => match failure.kind {
+                FailureKind::ProgramNotFound => 127,
+                FailureKind::ProgramNotExecutable => 126,
+                _ => 128,
+            },
+            _ => 128,
+        };
+        self.record.error = errors::chain(error);
+        self.record_later();
+        self.ends += 1;
+        self.publish();
+    }
+
+    /// Begins to watch a shim.
+    fn take_over(&mut self, running: Running) {
+        self.generation += 1;
+        self.adopt_state(&running.link.state);
+        for exec in &running.link.state.execs {
+            self.readopt_exec(exec);
+        }
+        self.link = Some(running.link);
+        self.publish();
+        tokio::spawn(talk::forward(
+            running.watch,
+            running.shim,
+            self.queue.clone(),
+            self.generation,
+        ));
+    }
+
+    /// Takes what a shim says of its container over.
+    fn adopt_state(&mut self, state: &protocol::State) {
+        self.phase = match state.phase {
+            protocol::Phase::Starting | protocol::Phase::Running => Phase::Running,
+            protocol::Phase::Paused => Phase::Paused,
+            protocol::Phase::Restarting => Phase::Restarting,
+            protocol::Phase::Exited => Phase::Exited,
+        };
+        let record = &mut self.record;
+        record.phase = match self.phase {
+            Phase::Exited => RecordedPhase::Exited,
+            _ => RecordedPhase::Live,
+        };
+        record.started_at = state.started_at.and_then(timestamp).or(record.started_at);
+        record.finished_at = state.finished_at.and_then(timestamp).or(record.finished_at);
+        record.exit_code = match self.phase {
+            Phase::Running | Phase::Paused => 0,
+            _ => state.exit_code.unwrap_or(record.exit_code),
+        };
+        record.oom_killed = state.oom_killed;
+        record.error = state.error.clone().unwrap_or_default();
+        record.restart_count = state.restart_count;
+        record.was_stopped |= state.stop_requested;
+    }
+
+    // Ending.
+
+    async fn stop(&mut self, options: &StopOptions) -> Result<Option<Ending>, ControlError> {
+        // Whatever it does now, it was asked to be down: `unless-stopped` heeds that.
+        self.record.was_stopped = true;
+        if decide(self.phase, Request::Stop) == Ok(Decision::AlreadyThere) {
+            return Ok(None);
+        }
+        let spec = &self.record.spec;
+        let grace = options.grace.or(spec.stop_timeout).unwrap_or(DEFAULT_GRACE);
+        let grace = (grace != Duration::MAX).then_some(grace);
+        let signal = options.signal.unwrap_or(spec.stop_signal);
+        let ending = Ending {
+            ends_before: self.ends,
+            patience: grace.map(|grace| grace.saturating_add(KILL_PATIENCE)),
+        };
+        self.is_stopping = true;
+        self.tell("kill", [("signal", signal.to_string())]);
+        self.call(protocol::Request::Stop { signal, grace }, Vec::new()).await?;
+        Ok(Some(ending))
+    }
+
+    async fn end(&mut self) -> Result<Option<Ending>, ControlError> {
+        self.record.was_stopped = true;
+        if !self.phase.is_live() {
+            return Ok(None);
+        }
+        let ending = Ending { ends_before: self.ends, patience: Some(KILL_PATIENCE) };
+        let signal = rustix::process::Signal::KILL.as_raw();
+        self.tell("kill", [("signal", signal.to_string())]);
+        self.call(protocol::Request::Stop { signal, grace: Some(Duration::ZERO) }, Vec::new())
+            .await?;
+        Ok(Some(ending))
+    }
+
+    async fn signal(&mut self, named: &str, signal: i32) -> Result<(), ControlError> {
+        decide(self.phase, Request::Signal).map_err(|refusal| match refusal {
+            Refusal::NotRunning => ControlError::KillNotRunning {
+                container: named.to_owned(),
+                id: self.id.to_string(),
+            },
+            other => refuse_control(self.id.as_str(), other),
+        })?;
+        let kill = rustix::process::Signal::KILL.as_raw();
+        self.tell("kill", [("signal", signal.to_string())]);
+        let request = if signal == kill {
+            // Whoever kills wants it down: Docker does not restart it either.
+            self.record.was_stopped = true;
+            protocol::Request::Stop { signal, grace: Some(Duration::ZERO) }
+        } else if signal == self.record.spec.stop_signal {
+            // So does whoever sends the very signal that ends it.
+            self.record.was_stopped = true;
+            protocol::Request::Stop { signal, grace: None }
+        } else {
+            protocol::Request::Signal { signal, all: false }
+        };
+        self.call(request, Vec::new()).await.map(drop)
+    }
+
+    // The rest of what can be asked.
+
+    async fn pause(&mut self) -> Result<(), ControlError> {
+        decide(self.phase, Request::Pause).map_err(|refusal| match refusal {
+            Refusal::IsPaused => ControlError::AlreadyPaused { id: self.id.to_string() },
+            other => refuse_control(self.id.as_str(), other),
+        })?;
+        self.call(protocol::Request::Pause, Vec::new()).await?;
+        self.phase = Phase::Paused;
+        self.publish();
+        self.tell("pause", []);
+        Ok(())
+    }
+
+    async fn unpause(&mut self) -> Result<(), ControlError> {
+        decide(self.phase, Request::Unpause)
+            .map_err(|refusal| refuse_control(self.id.as_str(), refusal))?;
+        self.call(protocol::Request::Resume, Vec::new()).await?;
+        self.phase = Phase::Running;
+        self.publish();
+        self.tell("unpause", []);
+        Ok(())
+    }
+
+    async fn rename(&mut self, name: &str) -> Result<(), ControlError> {
+        let name = name.strip_prefix('/').unwrap_or(name);
+        if matches!(self.phase, Phase::Removing | Phase::Dead) {
+            return Err(ControlError::IsRemoving { id: self.id.to_string() });
+        }
+        if !crate::names::is_valid(name) {
+            return Err(ControlError::InvalidName { name: name.to_owned() });
+        }
+        if name == self.record.name {
+            return Err(ControlError::SameName);
+        }
+        self.parts.registry.reserve_name(name, &self.id).map_err(|holder| {
+            ControlError::NameTaken { name: name.to_owned(), holder: holder.to_string() }
+        })?;
+        let old = std::mem::replace(&mut self.record.name, name.to_owned());
+        if let Err(source) =
+            self.parts.metadata.put(CONTAINERS, self.id.as_str(), self.record.encode()).await
+        {
+            self.parts.registry.release_name(name);
+            self.record.name = old;
+            return Err(ControlError::Record { source });
+        }
+        self.parts.registry.release_name(&old);
+        self.publish();
+        self.tell("rename", [("oldName", format!("/{old}"))]);
+        Ok(())
+    }
+
+    async fn update(&mut self, update: UpdateContainer) -> Result<(), ControlError> {
+        let mut spec = (*self.record.spec).clone();
+        spec.limits.merge(&update.limits);
+        spec.restart = update.restart.unwrap_or(spec.restart);
+        if self.phase.is_live() {
+            let resources = super::bundle::resources(&spec)
+                .map_err(|reason| ControlError::Invalid { reason })?;
+            let request = protocol::Request::Update {
+                resources: Some(resources),
+                restart: Some(spec.restart.into()),
+            };
+            self.call(request, Vec::new()).await?;
+        }
+        self.record.spec = Arc::new(spec);
+        if let Some(document) = update.document {
+            self.record.document = document.into();
+        }
+        self.record_later();
+        self.publish();
+        self.tell("update", []);
+        Ok(())
+    }
+
+    async fn attach(
+        &mut self,
+        streams: &AttachStreams,
+        stream: ClientStream,
+    ) -> Result<(), ControlError> {
+        let options = AttachOptions {
+            stdin: streams.stdin && self.record.spec.process.stdin_open,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+            detach_keys: super::requests::detach_keys(
+                streams.detach_keys.as_deref(),
+                self.record.spec.process.terminal,
+            )
+            .map_err(|reason| ControlError::Invalid { reason })?,
+            early_input: stream.early_input,
+        };
+        self.tell("attach", []);
+        if self.phase.is_live() {
+            return self
+                .call(protocol::Request::Attach(options), vec![stream.socket])
+                .await
+                .map(drop);
+        }
+        self.waiting.push((options, stream.socket));
+        Ok(())
+    }
+
+    async fn resize(
+        &mut self,
+        exec: Option<String>,
+        rows: u16,
+        columns: u16,
+    ) -> Result<(), ControlError> {
+        let tells = exec.is_none();
+        self.need_process()?;
+        self.call(protocol::Request::Resize { exec, rows, columns }, Vec::new()).await?;
+        if tells {
+            self.tell("resize", [("height", rows.to_string()), ("width", columns.to_string())]);
+        }
+        Ok(())
+    }
+
+    async fn processes(&mut self) -> Result<Vec<i32>, ControlError> {
+        self.need_process()?;
+        self.tell("top", []);
+        match self.call(protocol::Request::Processes, Vec::new()).await? {
+            Answer::Processes { pids } => Ok(pids),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    async fn network_namespace(&mut self) -> Result<OwnedFd, ControlError> {
+        self.need_process()?;
+        self.converse(|mut connection| connection.network_namespace()).await
+    }
+
+    fn need_process(&self) -> Result<(), ControlError> {
+        match self.phase {
+            Phase::Running | Phase::Paused => Ok(()),
+            Phase::Restarting => Err(ControlError::IsRestarting { id: self.id.to_string() }),
+            _ => Err(ControlError::NotRunning { id: self.id.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Talking with a container's shim.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use jiff::Timestamp;
+use shim::client::{CallError, ConnectError};
+use shim::protocol::{self, Answer, Failure, FailureKind};
+use tokio::sync::mpsc;
+
+use super::super::errors::ControlError;
+use super::super::handle::Message;
+use super::Supervisor;
+
+/// Why a shim did not do as asked.
+enum Unreachable {
+    Connect(ConnectError),
+    Call(CallError),
+}
+
+impl Supervisor {
+    /// Asks the shim for something.
+    pub(super) async fn call(
+        &self,
+        request: protocol::Request,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Answer, ControlError> {
+        self.converse(move |mut connection| {
+            let borrowed: Vec<_> = descriptors.iter().map(|owned| owned.as_fd()).collect();
+            connection.call(&request, &borrowed)
+        })
+        .await
+    }
+
+    /// Talks to the shim, on a thread that may block.
+    pub(super) async fn converse<T: Send + 'static>(
+        &self,
+        talk: impl FnOnce(shim::client::Connection) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let id = self.id.to_string();
+        let Some(link) = &self.link else { return Err(ControlError::NotRunning { id }) };
+        let folder = link.folder.clone();
+        let result = blocking(move || match shim::client::connect(&folder) {
+            Ok(connection) => talk(connection).map_err(Unreachable::Call),
+            Err(error) => Err(Unreachable::Connect(error)),
+        })
+        .await;
+        result.map_err(|error| match error {
+            Unreachable::Call(CallError::Failed(Failure {
+                kind: FailureKind::WrongPhase, ..
+            })) => ControlError::NotRunning { id },
+            Unreachable::Call(CallError::Failed(failure)) => ControlError::Shim { failure },
+            // It leaves with its container; the news of that is on its way.
+            Unreachable::Connect(ConnectError::Gone { .. })
+            | Unreachable::Call(CallError::Gone) => ControlError::NotRunning { id },
+            Unreachable::Connect(source) => ControlError::ShimConnect { id, source },
+            Unreachable::Call(source) => ControlError::ShimUnreachable { id, source },
+        })
+    }
+
+    pub(super) fn unexpected(&self, answer: &Answer) -> ControlError {
+        ControlError::Invalid {
+            reason: format!("the supervisor of container {} answered {answer:?}", self.id),
+        }
+    }
+}
+
+/// Passes what a shim tells on to its container's owner, until the shim leaves.
+///
+/// A shim that is our child is reaped: it leaves right after its last word.
+pub(super) async fn forward(
+    watch: shim::client::Watch,
+    shim: Option<std::process::Child>,
+    queue: mpsc::Sender<Message>,
+    generation: u64,
+) {
+    let mut events = match super::super::wait::ShimEvents::new(watch) {
+        Ok(events) => events,
+        Err(error) => {
+            tracing::error!(%error, "cannot watch a supervisor");
+            return;
+        }
+    };
+    while let Some(event) = events.next().await {
+        // The container may be gone, and its owner with it.
+        let _ = queue.send(Message::Shim { generation, event: Box::new(event) }).await;
+    }
+    if let Some(mut shim) = shim
+        && let Err(error) = blocking(move || shim.wait()).await
+    {
+        tracing::warn!(%error, "cannot reap a supervisor");
+    }
+    let _ = queue.send(Message::ShimGone { generation }).await;
+}
+
+/// Runs what may block on a thread for that.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => panic!("a blocking task was cancelled: {error}"),
+        },
+    }
+}
+
+pub(crate) fn timestamp(nanos: protocol::UnixNanos) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(i128::from(nanos)).ok()
+}
