@@ -6,16 +6,17 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use errors::{Explain, Kind};
 use rustix::io::Errno;
 use rustix::process::Pid;
+use serde::Deserialize;
 
-use super::last_state;
+use super::{last_state, lock};
 use crate::process;
-use crate::protocol::{State, files};
+use crate::protocol::{Phase, State, files};
 
 /// How long killed processes may take to be gone. One that waits for a dead disk or a lost
 /// network file system never is.
@@ -39,6 +40,9 @@ pub struct CleanedUp {
 pub enum CleanUpError {
     #[error("cannot read what the shim in {} left", folder.display())]
     Read { folder: PathBuf, source: io::Error },
+    /// Only a dead shim can be cleaned up after.
+    #[error("the shim in {} still runs", folder.display())]
+    ShimLives { folder: PathBuf },
     #[error("cannot kill the processes in {}", cgroup.display())]
     Kill { cgroup: PathBuf, source: io::Error },
     #[error("a process of the container does not end although it was killed")]
@@ -49,7 +53,12 @@ pub enum CleanUpError {
 
 impl Explain for CleanUpError {
     fn kind(&self) -> Kind {
-        Kind::Internal
+        match self {
+            Self::ShimLives { .. } => Kind::Conflict,
+            Self::Read { .. } | Self::Kill { .. } | Self::Unkillable | Self::Remove { .. } => {
+                Kind::Internal
+            }
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -62,16 +71,16 @@ impl Explain for CleanUpError {
 /// Ends what a dead shim's container left running, and removes its cgroups and the shim's
 /// socket. Does nothing where nothing is left. Goes on after an error and reports the first.
 ///
-/// Must not be called while the shim lives.
+/// A shim that lives is left alone: that is [`CleanUpError::ShimLives`].
 pub fn clean_up(folder: &Path) -> Result<CleanedUp, CleanUpError> {
-    let last_state = last_state(folder)
-        .map_err(|source| CleanUpError::Read { folder: folder.to_owned(), source })?;
-    let mut cleaned_up = CleanedUp::default();
-    let mut first_error = None;
-    if let Some(state) = &last_state {
-        let outcome = end_container(state, &mut cleaned_up.killed);
-        first_error = outcome.err();
+    let read = |source| CleanUpError::Read { folder: folder.to_owned(), source };
+    if !lock::await_release(folder).map_err(read)? {
+        return Err(CleanUpError::ShimLives { folder: folder.to_owned() });
     }
+    let last_state = last_state(folder).map_err(read)?;
+    let mut cleaned_up = CleanedUp::default();
+    let outcome = end_container(folder, last_state.as_ref(), &mut cleaned_up.killed);
+    let mut first_error = outcome.err();
     for name in [files::SOCKET, files::STATE_NEW] {
         let path = folder.join(name);
         match std::fs::remove_file(&path) {
@@ -85,22 +94,71 @@ pub fn clean_up(folder: &Path) -> Result<CleanedUp, CleanUpError> {
     first_error.map_or(Ok(cleaned_up), Err)
 }
 
-fn end_container(state: &State, killed: &mut u32) -> Result<(), CleanUpError> {
+fn end_container(
+    folder: &Path,
+    state: Option<&State>,
+    killed: &mut u32,
+) -> Result<(), CleanUpError> {
     let deadline = Instant::now() + DEATH_DEADLINE;
     // First of all: with it goes its whole pid namespace.
-    let first = open_first_process(state);
+    let first = state.and_then(open_first_process);
     if let Some(first) = &first {
         process::kill(first);
         *killed += 1;
     }
-    for cgroup in &state.cgroup_paths {
+    let cgroups = cgroups(folder, state);
+    for cgroup in &cgroups {
         empty(cgroup, deadline, killed)?;
     }
     if let Some(first) = &first {
         await_end(first, deadline)?;
     }
     // A cgroup in another hierarchy is removed only now, when all are empty.
-    state.cgroup_paths.iter().try_for_each(|cgroup| remove_tree(cgroup, deadline))
+    cgroups.iter().try_for_each(|cgroup| remove_tree(cgroup, deadline))
+}
+
+/// The container's cgroups: those that the shim wrote down or, if it died while it made them,
+/// those that the configuration names and that are there.
+fn cgroups(folder: &Path, state: Option<&State>) -> Vec<PathBuf> {
+    match state {
+        Some(State { phase: Phase::Exited, .. }) => Vec::new(),
+        Some(state) if !state.cgroup_paths.is_empty() => state.cgroup_paths.clone(),
+        _ => configured_cgroups(folder),
+    }
+}
+
+fn configured_cgroups(folder: &Path) -> Vec<PathBuf> {
+    // Without a readable configuration nothing was made.
+    let Ok(text) = std::fs::read(folder.join(files::CONFIG)) else { return Vec::new() };
+    let Ok(config) = serde_json::from_slice::<Configuration>(&text) else { return Vec::new() };
+    let path = config.linux.and_then(|linux| linux.cgroups_path).unwrap_or_default();
+    let path: PathBuf =
+        path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    if path.as_os_str().is_empty() {
+        return Vec::new();
+    }
+    // Version 2 alone has its hierarchy here, version 1 has one in each folder.
+    let hierarchies = children(Path::new(CGROUP_MOUNT_POINT)).unwrap_or_default();
+    std::iter::once(PathBuf::from(CGROUP_MOUNT_POINT))
+        .chain(hierarchies)
+        .map(|hierarchy| hierarchy.join(&path))
+        .filter(|cgroup| cgroup.join("cgroup.procs").exists())
+        .collect()
+}
+
+/// Where every host mounts its cgroups.
+const CGROUP_MOUNT_POINT: &str = "/sys/fs/cgroup";
+
+/// What matters here of `config.json`.
+#[derive(Deserialize)]
+struct Configuration {
+    linux: Option<LinuxConfiguration>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LinuxConfiguration {
+    cgroups_path: Option<PathBuf>,
 }
 
 /// The container's first process, if it still lives and is the same.

@@ -1,9 +1,8 @@
 //! Making a shim, and hearing whether its container runs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,6 +11,7 @@ use std::time::Duration;
 use errors::{Explain, Kind};
 
 use super::connection::{CallError, Connection, Watch};
+use super::lock;
 use crate::protocol::{Answer, AttachOptions, Failure, Launch, Request, State, files};
 
 /// How long a container may take to start. Hooks and slow disks take their time; beyond this
@@ -58,6 +58,9 @@ pub enum LaunchError {
     Failed(Failure),
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    /// Another shim has the folder, and so the container.
+    #[error("a shim runs in {} already", folder.display())]
+    ShimLives { folder: PathBuf },
     #[error("cannot run the shim program {}", program.display())]
     Spawn { program: PathBuf, source: io::Error },
     #[error("cannot make a socket pair for the shim")]
@@ -73,6 +76,7 @@ impl Explain for LaunchError {
         match self {
             Self::Failed(failure) => failure.kind.error_kind(),
             Self::Call(error) => error.kind(),
+            Self::ShimLives { .. } => Kind::Conflict,
             Self::Write { .. } | Self::Spawn { .. } | Self::Socket { .. } | Self::Died { .. } => {
                 Kind::Internal
             }
@@ -120,14 +124,9 @@ fn spawn(
     launch: &Launch,
     socket: UnixStream,
 ) -> Result<Child, LaunchError> {
-    let path = folder.join(files::LAST_WORDS);
-    let last_words = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|source| LaunchError::Write { path, source })?;
+    let last_words = lock::take(folder)
+        .map_err(|source| LaunchError::Write { path: folder.join(files::LAST_WORDS), source })?
+        .ok_or_else(|| LaunchError::ShimLives { folder: folder.to_owned() })?;
     Command::new(&program.path)
         // Only for people who look at the list of processes.
         .arg(&launch.container_id)

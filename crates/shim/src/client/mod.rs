@@ -7,6 +7,7 @@
 mod cleanup;
 mod connection;
 mod launch;
+mod lock;
 
 use std::io;
 use std::path::Path;

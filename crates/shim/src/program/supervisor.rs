@@ -36,7 +36,7 @@ use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_af
 use crate::log::JsonLog;
 use crate::record;
 use crate::restart::{End, Restarts};
-use crate::stdio::{Client, ClientEvent, Stdio};
+use crate::stdio::{Client, ClientEvent, Stdio, open_null};
 
 /// How long the output of an ended process is waited for while something else holds it open.
 /// As long as Docker does.
@@ -239,15 +239,15 @@ impl Supervisor {
         self.state.phase = Phase::Starting;
         self.state.pid = pid;
         self.state.pid_start_ticks = shim::process::start_ticks(pid).unwrap_or_default();
-        self.state.cgroup_paths = container.cgroup().paths();
         self.state.oom_killed = false;
         self.state.error = None;
-        self.record();
         for resources in &self.updates {
             if let Err(error) = container.cgroup().update(resources) {
                 return Err((container, failure(FailureKind::Internal, &error)));
             }
         }
+        self.state.cgroup_paths = container.cgroup().paths();
+        self.record();
         let watched = container::pidfd_of(&container).and_then(|pidfd| {
             let token = Token::Process(ProcessKey::FIRST);
             Ok(self.events.watch(pidfd, token, Some(Readiness::IN))?)
@@ -472,6 +472,10 @@ impl Supervisor {
         if let Err(error) = Control::remove_socket() {
             eprintln!("cannot remove the shim's socket: {error}");
         }
+        // It is a lock as well, by which it is known that we are in charge. No longer.
+        if let Ok(null) = open_null() {
+            let _ = rustix::stdio::dup2_stderr(null);
+        }
         self.tell(What::Exited);
     }
 
@@ -618,7 +622,7 @@ impl Supervisor {
             Request::Resume => self.resume()?,
             Request::Attach(options) => self.attach(&options, descriptor)?,
             Request::Resize { exec, rows, columns } => {
-                self.resize(exec.as_deref(), rows, columns)?
+                self.resize(exec.as_deref(), rows, columns)?;
             }
             Request::Update { resources, restart } => self.update(resources, restart)?,
             Request::Start { .. } | Request::NetworkNamespace => {
@@ -823,7 +827,11 @@ impl Supervisor {
             let resources: LinuxResources = serde_json::from_value(resources)
                 .map_err(|error| failure(FailureKind::InvalidConfiguration, &error))?;
             if let Some(run) = &self.run {
-                let outcome = run.container.cgroup().update(&resources);
+                let cgroup = run.container.cgroup();
+                let outcome = cgroup.update(&resources);
+                // A new limit may have made a folder in another hierarchy.
+                self.state.cgroup_paths = cgroup.paths();
+                self.record();
                 outcome.map_err(|error| failure(FailureKind::Internal, &error))?;
             }
             self.updates.push(resources);
