@@ -31,6 +31,35 @@ pub fn send(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Keeps every signal that can be kept waiting until [`wait`] fetches it.
+///
+/// Only the calling thread does so; threads that it starts later inherit it.
+pub fn block_all() -> io::Result<()> {
+    let all = every_signal();
+    // SAFETY: the set is initialised, and a null pointer for the old one is allowed.
+    let code = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut()) };
+    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+/// Waits for the next signal that [`block_all`] kept.
+///
+/// See `sigwaitinfo(2)`.
+pub fn wait() -> io::Result<i32> {
+    let all = every_signal();
+    // SAFETY: the set is initialised, and nobody wants the details.
+    let signal = unsafe { libc::sigwaitinfo(&raw const all, std::ptr::null_mut()) };
+    if signal < 0 { Err(io::Error::last_os_error()) } else { Ok(signal) }
+}
+
+fn every_signal() -> libc::sigset_t {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises the whole set.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd as _;
@@ -49,6 +78,17 @@ mod tests {
             7
         });
         assert_eq!(code.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_blocked_signal_waits_to_be_fetched() {
+        let code = in_forked_process(|| {
+            let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+            block_all().unwrap();
+            send(own.as_fd(), libc::SIGTERM).unwrap();
+            wait().unwrap()
+        });
+        assert_eq!(code.unwrap(), libc::SIGTERM);
     }
 
     #[test]
