@@ -145,7 +145,7 @@ pub enum StartError {
     #[error("cannot join IPC namespace of container {container}: it is not shareable")]
     IpcNotShareable { container: String },
     /// The container's own fault, in the words of its runtime.
-    #[error("failed to create task for container: {}", failure.message)]
+    #[error("{}", failure.message)]
     Runtime { failure: shim::protocol::Failure },
     #[error("cannot prepare the container's {what}")]
     Prepare { what: &'static str, source: io::Error },
