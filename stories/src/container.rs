@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::host::Host;
+use crate::network_namespace::NetworkNamespace;
 use crate::outcome::Outcome;
 use crate::patience::eventually;
 
@@ -102,6 +103,12 @@ impl<'host> Container<'host> {
     pub fn wait(&self) -> i32 {
         let code = self.host.answer(&format!("wait {}", self.id));
         code.parse().expect("wait prints a number")
+    }
+
+    /// Does something in its network.
+    #[track_caller]
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        NetworkNamespace::of(self.pid()).inside(work)
     }
 
     #[track_caller]

@@ -286,8 +286,10 @@ impl Host {
     }
 
     /// Makes a folder for a bind mount, with files in it.
+    ///
+    /// Not beside the daemon's own: dockerd takes `/x/data` to be a part of `/x/d`.
     pub fn folder(&self, name: &str, files: &[(&str, &str)]) -> String {
-        let folder = self.path(name);
+        let folder = self.path("files").join(name);
         fs::create_dir_all(&folder).expect("/tmp takes folders");
         for (name, content) in files {
             fs::write(folder.join(name), content).expect("/tmp takes files");

@@ -33,9 +33,15 @@ impl NetworkNamespace {
             .expect("stdout is a pipe")
             .read_exact(&mut ready)
             .expect("a network namespace can be made: stories run as root, with busybox-static");
-        let file = File::open(format!("/proc/{}/ns/net", maker.id())).expect("it is in /proc");
+        let namespace = Self::of(maker.id());
         drop(maker.stdin.take());
         maker.wait().expect("it is our child");
+        namespace
+    }
+
+    /// The one that the process `pid` is in.
+    pub(crate) fn of(pid: u32) -> Self {
+        let file = File::open(format!("/proc/{pid}/ns/net")).expect("the process is running");
         Self { file }
     }
 

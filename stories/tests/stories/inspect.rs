@@ -120,7 +120,7 @@ fn any_object_is_found_by_its_name() {
     let names = host.answer("inspect --format {{.Name}} web data bridge");
     assert_eq!(names, "/web\ndata\nbridge");
     host.docker("inspect --type image busybox").succeeds();
-    host.docker("inspect --type volume web").fails_with(1).stderr_says("no such volume: web");
+    host.docker("inspect --type volume web").fails_with(1).stderr_says("no such volume");
     host.docker("inspect web nope")
         .fails_with(1)
         .stdout_has("\"/web\"")

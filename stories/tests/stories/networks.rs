@@ -122,7 +122,7 @@ fn the_world_outside_sees_the_host_s_address() {
     inside.exec("ip addr add 192.0.2.2/24 dev up1").succeeds();
     inside.exec("ip link set up1 up").succeeds();
 
-    host.docker("run --rm busybox wget -T 10 -qO- http://192.0.2.2/")
+    host.docker("run --rm busybox wget -qO- http://192.0.2.2/")
         .succeeds()
         .prints("hello from web\n");
 }
@@ -154,12 +154,15 @@ fn an_unknown_network_is_refused() {
 }
 
 #[test]
-fn ping_works_without_privileges() {
+fn pinging_and_low_ports_need_no_privileges() {
     let host = Host::start();
-    let web = host.run("busybox sleep 1000");
 
-    host.docker(&format!("run --rm --user 1000 busybox ping -c 1 -W 5 {}", web.address()))
-        .succeeds();
+    host.docker(
+        "run --rm --user 1000 busybox cat /proc/sys/net/ipv4/ping_group_range \
+         /proc/sys/net/ipv4/ip_unprivileged_port_start",
+    )
+    .succeeds()
+    .prints("0\t2147483647\n0\n");
 }
 
 #[test]

@@ -97,17 +97,6 @@ fn killing_it_is_a_wish_to_end_it() {
 }
 
 #[test]
-fn following_the_log_goes_on_over_restarts() {
-    let host = Host::start();
-    let container = host.run("--restart on-failure:2 busybox sh -c 'echo again; exit 1'");
-
-    let following = host.spawn(&format!("logs --follow {}", container.id));
-
-    following.shows("again\nagain\nagain\n");
-    following.finish().succeeds();
-}
-
-#[test]
 fn policies_that_make_no_sense_are_refused() {
     let host = Host::start();
 
