@@ -24,6 +24,7 @@ mod publish;
 mod reservation;
 mod rules;
 mod setup_lock;
+mod spares;
 mod subnet;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,12 +43,14 @@ use self::firewall::Firewall;
 use self::ports::HostPort;
 use self::publish::{Owner, Publication, Publisher};
 use self::rules::{Rules, Target};
+use self::spares::{Spare, Spares};
 use crate::address::{Cidr, MacAddress};
 use crate::attachment::{AttachRequest, Attachment, AttachmentRecord};
 use crate::errors::{AdoptError, AttachError, CleanUpError, DetachError, OpenError, PrepareError};
 use crate::settings::Settings;
 
 pub use endpoint::new_namespace;
+pub(crate) use spares::Maker;
 
 /// How an interface's name on the host begins. Docker's word.
 const HOST_INTERFACE_PREFIX: &str = "veth";
@@ -61,6 +64,7 @@ pub(crate) struct Bridge {
     settings: Settings,
     firewall: Firewall,
     publisher: Publisher,
+    spares: Spares,
     /// The bridge once it is ready. Locked while it is made, so that it is made once.
     device: Mutex<Option<Device>>,
     book: Mutex<Book>,
@@ -91,6 +95,7 @@ impl Bridge {
             bridge,
             firewall: Firewall::new(format!("wharf-{}", settings.instance)),
             publisher: Publisher::new(settings.default_host_ip),
+            spares: Spares::default(),
             settings,
             device: Mutex::default(),
             book: Mutex::new(Book {
@@ -118,6 +123,7 @@ impl Bridge {
     /// Connects a container. What fails is undone, and nothing is left.
     pub(crate) fn attach(&self, request: &AttachRequest) -> Result<Attachment, AttachError> {
         self.begin(request)?;
+        let _pause = self.spares.pause();
         let result = self.attach_begun(request);
         let mut book = self.book();
         book.attaching.remove(&request.container_id);
@@ -142,19 +148,73 @@ impl Bridge {
 
     fn attach_begun(&self, request: &AttachRequest) -> Result<Attachment, AttachError> {
         let device = self.ready()?;
-        let address = self.take_address()?;
-        let mut record = self.record(request, device, address);
-        let publication =
-            self.reserve_ports(&record, request).inspect_err(|_| self.give_back(address))?;
-        record.ports = publication.ports;
-        match self.connect(&record, device) {
-            Ok(netns) => Ok(Attachment { netns, held_ports: publication.held, record }),
+        let (plan, spare) = self.plan_or_spare(request, device)?;
+        let mut record = self.record(request, &plan);
+        let result = self.reserve_ports(&record, request).and_then(|publication| {
+            record.ports = publication.ports;
+            let netns = self.connect(&plan, &record, spare)?;
+            Ok((netns, publication.held))
+        });
+        match result {
+            Ok((netns, held_ports)) => Ok(Attachment { netns, held_ports, record }),
             Err(error) => {
                 self.publisher.release(&record.ports);
-                self.give_back(address);
+                self.give_back(&plan);
                 Err(error)
             }
         }
+    }
+
+    /// What the endpoint is to be, and the endpoint itself if there is one ready.
+    fn plan_or_spare(
+        &self,
+        request: &AttachRequest,
+        device: Device,
+    ) -> Result<(Plan, Option<OwnedFd>), AttachError> {
+        if request.mac.is_none()
+            && let Some(Spare { plan, netns }) = self.take_spare(device)
+        {
+            return Ok((plan, Some(netns)));
+        }
+        let address = match self.take_address() {
+            Some(address) => address,
+            // The last ones may be those of spares.
+            None => {
+                if let Some(spare) = self.spares.take_finished() {
+                    self.give_back(&spare.plan);
+                }
+                self.take_address().ok_or_else(|| AttachError::NoAddress {
+                    network: self.name.clone(),
+                    id: self.id.clone(),
+                })?
+            }
+        };
+        Ok((self.plan(request.mac, address, device), None))
+    }
+
+    /// A spare of this bridge that nobody has broken.
+    fn take_spare(&self, device: Device) -> Option<Spare> {
+        loop {
+            let spare = self.spares.take()?;
+            if spare.plan.device == device && interface_index(&spare.plan.host_interface).is_some()
+            {
+                return Some(spare);
+            }
+            self.give_back(&spare.plan);
+        }
+    }
+
+    /// Makes an endpoint for whoever comes next. That is no reason to make the bridge.
+    fn make_spare(&self) -> Option<Spare> {
+        let device = self.device().filter(|device| self.is_there(device))?;
+        let plan = self.plan(None, self.take_address()?, device);
+        endpoint::make(&plan)
+            .inspect_err(|failure| {
+                tracing::debug!(error = %failure.source, "cannot {} of a spare", failure.step);
+                self.give_back(&plan);
+            })
+            .ok()
+            .map(|netns| Spare { plan: plan.clone(), netns })
     }
 
     /// The bridge, made or put back if need be.
@@ -201,16 +261,22 @@ impl Bridge {
         }
     }
 
-    fn take_address(&self) -> Result<Ipv4Addr, AttachError> {
-        let is_gone = |interface: &str| interface_index(interface).is_none();
-        self.book().addresses.take_any(is_gone).ok_or_else(|| AttachError::NoAddress {
-            network: self.name.clone(),
-            id: self.id.clone(),
-        })
+    fn take_address(&self) -> Option<Ipv4Addr> {
+        self.book().addresses.take_any(|interface| interface_index(interface).is_none())
     }
 
-    fn give_back(&self, address: Ipv4Addr) {
-        self.book().addresses.release_unused(address);
+    fn give_back(&self, plan: &Plan) {
+        self.book().addresses.release(plan.address, plan.host_interface.clone());
+    }
+
+    fn plan(&self, mac: Option<MacAddress>, address: Ipv4Addr, device: Device) -> Plan {
+        Plan {
+            device,
+            host_interface: format!("{HOST_INTERFACE_PREFIX}{}", &random_hex::<4>()[..7]),
+            address,
+            mac: mac.unwrap_or_else(|| mac_of(address)),
+            mtu: self.settings.mtu,
+        }
     }
 
     fn reserve_ports(
@@ -226,12 +292,7 @@ impl Bridge {
         })
     }
 
-    fn record(
-        &self,
-        request: &AttachRequest,
-        device: Device,
-        address: Ipv4Addr,
-    ) -> AttachmentRecord {
+    fn record(&self, request: &AttachRequest, plan: &Plan) -> AttachmentRecord {
         AttachmentRecord {
             container_id: request.container_id.clone(),
             container_name: request.container_name.clone(),
@@ -239,30 +300,31 @@ impl Bridge {
             network_name: self.name.clone(),
             endpoint_id: random_hex::<32>(),
             interface: INTERFACE.to_owned(),
-            host_interface: format!("{HOST_INTERFACE_PREFIX}{}", &random_hex::<4>()[..7]),
-            address,
-            prefix: device.address.prefix(),
-            gateway: device.address.address(),
-            mac: request.mac.unwrap_or_else(|| mac_of(address)),
+            host_interface: plan.host_interface.clone(),
+            address: plan.address,
+            prefix: plan.device.address.prefix(),
+            gateway: plan.device.address.address(),
+            mac: plan.mac,
             ports: Vec::new(),
         }
     }
 
-    /// Makes the namespace and leads the ports to it.
-    fn connect(&self, record: &AttachmentRecord, device: Device) -> Result<OwnedFd, AttachError> {
+    /// Makes the endpoint unless there is one, and leads the ports to it.
+    fn connect(
+        &self,
+        plan: &Plan,
+        record: &AttachmentRecord,
+        spare: Option<OwnedFd>,
+    ) -> Result<OwnedFd, AttachError> {
         let failed = |step, source| AttachError::Connect {
             step,
             container: record.container_name.clone(),
             source,
         };
-        let plan = Plan {
-            device,
-            host_interface: record.host_interface.clone(),
-            address: record.address,
-            mac: record.mac,
-            mtu: self.settings.mtu,
+        let netns = match spare {
+            Some(netns) => netns,
+            None => endpoint::make(plan).map_err(|it| failed(it.step, it.source))?,
         };
-        let netns = endpoint::make(&plan).map_err(|it| failed(it.step, it.source))?;
         // Last, so that nothing but closing the descriptor has to be undone before it.
         self.firewall
             .publish(&targets(record))
@@ -340,8 +402,11 @@ impl Bridge {
 
     /// Removes the bridge and the table. Containers that are still there are cut off.
     pub(crate) fn flush(&self) -> Result<(), CleanUpError> {
-        let mut device = self.device();
-        *device = None;
+        // From here on no spare is made.
+        *self.device() = None;
+        while let Some(spare) = self.spares.take_finished() {
+            self.give_back(&spare.plan);
+        }
         let removed = self.firewall.remove().map_err(clean_up("remove the firewall's table"));
         let failed = clean_up("remove the bridge");
         let route = Route::open().map_err(&failed)?;

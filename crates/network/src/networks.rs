@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::attachment::{AttachRequest, Attachment, AttachmentRecord};
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Maker};
 use crate::errors::{AdoptError, AttachError, CleanUpError, DetachError, FindError, OpenError};
 use crate::info::{EndpointInfo, NetworkInfo};
 use crate::settings::Settings;
@@ -27,7 +28,9 @@ const NO_BRIDGE: &str = "none";
 pub struct Networks {
     settings: Settings,
     created: SystemTime,
-    bridge: Option<Bridge>,
+    bridge: Option<Arc<Bridge>>,
+    /// Started by the first attachment: a daemon that never has one needs no spares.
+    maker: OnceLock<Maker>,
 }
 
 impl Networks {
@@ -36,9 +39,12 @@ impl Networks {
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let bridge = match settings.bridge.as_deref() {
             Some(NO_BRIDGE) => None,
-            _ => Some(Bridge::open(id(&settings, BRIDGE), BRIDGE, settings.clone())?),
+            _ => {
+                let bridge = Bridge::open(id(&settings, BRIDGE), BRIDGE, settings.clone())?;
+                Some(Arc::new(bridge))
+            }
         };
-        Ok(Self { settings, created: SystemTime::now(), bridge })
+        Ok(Self { settings, created: SystemTime::now(), bridge, maker: OnceLock::new() })
     }
 
     /// Every network: `bridge`, `host`, `none`.
@@ -79,7 +85,11 @@ impl Networks {
             .get(&request.network)
             .map_err(|_| AttachError::NotFound(request.network.clone()))?;
         match &self.bridge {
-            Some(bridge) if network.name == BRIDGE => bridge.attach(request),
+            Some(bridge) if network.name == BRIDGE => {
+                let attachment = bridge.attach(request)?;
+                self.keep_spares(bridge);
+                Ok(attachment)
+            }
             _ => Err(AttachError::NoEndpoints(network.name)),
         }
     }
@@ -104,12 +114,18 @@ impl Networks {
     /// adopted works. Call it after the last [`adopt`](Self::adopt) and before the first
     /// [`attach`](Self::attach).
     pub fn collect(&self) -> Result<(), CleanUpError> {
-        self.bridge.as_ref().map_or(Ok(()), Bridge::collect)
+        self.bridge.as_ref().map_or(Ok(()), |bridge| bridge.collect())
     }
 
     /// Removes everything of this instance from the host. What is attached is cut off.
     pub fn flush(&self) -> Result<(), CleanUpError> {
-        self.bridge.as_ref().map_or(Ok(()), Bridge::flush)
+        self.bridge.as_ref().map_or(Ok(()), |bridge| bridge.flush())
+    }
+
+    fn keep_spares(&self, bridge: &Arc<Bridge>) {
+        if self.settings.spares > 0 {
+            self.maker.get_or_init(|| Maker::start(Arc::clone(bridge), self.settings.spares));
+        }
     }
 
     fn describe(&self, name: &str, driver: &str) -> NetworkInfo {

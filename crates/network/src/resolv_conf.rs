@@ -57,7 +57,7 @@ pub fn build(text: &str, path: &str, overrides: &Overrides, loopback: Loopback) 
     let mut file = File::parse(text);
     let overridden = file.apply(overrides);
     let has_fallback = loopback == Loopback::Own && overrides.servers.is_empty() && {
-        file.servers.retain(works_in_a_container);
+        file.servers.retain(|server| works_in_a_container(server));
         file.servers.is_empty()
     };
     if has_fallback {
@@ -83,7 +83,7 @@ pub fn build(text: &str, path: &str, overrides: &Overrides, loopback: Loopback) 
 }
 
 /// Only IPv4 leads out of the default network, and loopback is the container's own.
-fn works_in_a_container(server: &String) -> bool {
+fn works_in_a_container(server: &str) -> bool {
     matches!(server.parse(), Ok(IpAddr::V4(address)) if !address.is_loopback())
 }
 

@@ -7,6 +7,9 @@ use crate::address::Cidr;
 /// The largest packet on the default bridge, unless told otherwise: Ethernet's.
 const MTU_DEFAULT: u32 = 1500;
 
+/// Enough for a few containers at once. Each costs the kernel some 200 KiB.
+const SPARES_DEFAULT: usize = 4;
+
 /// The settings of one daemon's networks.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -28,6 +31,9 @@ pub struct Settings {
     pub mtu: u32,
     /// The host address that a port is published on if the request names none.
     pub default_host_ip: IpAddr,
+    /// How many endpoints are kept ready for containers to come. The first attachment is
+    /// what begins it.
+    pub spares: usize,
 }
 
 impl Settings {
@@ -43,6 +49,7 @@ impl Settings {
             inter_container: true,
             mtu: MTU_DEFAULT,
             default_host_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            spares: SPARES_DEFAULT,
         }
     }
 }

@@ -63,12 +63,7 @@ impl Addresses {
         is_free
     }
 
-    /// Gives an address back that no interface was ever given.
-    pub(super) fn release_unused(&mut self, address: Ipv4Addr) {
-        self.used.remove(&address);
-    }
-
-    /// Gives an address back that lingers until `interface` is gone.
+    /// Gives an address back. It lingers until `interface` is gone, if there ever was one.
     pub(super) fn release(&mut self, address: Ipv4Addr, interface: String) {
         if self.used.remove(&address) {
             self.lingering.insert(address, interface);
@@ -102,8 +97,9 @@ mod tests {
         assert!(addresses.take(Ipv4Addr::new(10, 0, 0, 3)));
         assert_eq!(take(&mut addresses).as_deref(), Some("10.0.0.2"));
         assert_eq!(take(&mut addresses).as_deref(), Some("10.0.0.4"));
-        addresses.release_unused(Ipv4Addr::new(10, 0, 0, 2));
-        assert_eq!(take(&mut addresses).as_deref(), Some("10.0.0.2"));
+        addresses.release(Ipv4Addr::new(10, 0, 0, 2), "never made".to_owned());
+        let again = addresses.take_any(|interface| interface == "never made");
+        assert_eq!(again, Some(Ipv4Addr::new(10, 0, 0, 2)));
     }
 
     #[test]

@@ -429,6 +429,62 @@ fn many_containers_come_at_once() {
 }
 
 #[test]
+fn endpoints_are_made_in_advance() {
+    let world = World::new();
+    let networks = world.networks_with_spares("one");
+    let before = world.interfaces().len();
+    let _first = world.container(&networks, "first", &[]);
+    // The bridge, the first container's link and four spare ones.
+    world.wait_until(|| world.interfaces().len() == before + 6);
+
+    let second = world.container(&networks, "second", &[port("8080:80")]);
+    assert_eq!(second.record.address.to_string(), "172.17.0.3");
+    second.serve(80);
+    world.outside().ask(HOST_IP, 8080).unwrap();
+    assert_eq!(second.interface_file("address"), second.record.mac.to_string());
+
+    // A spare whose link somebody removed is none.
+    world.wait_until(|| world.interfaces().len() == before + 7);
+    let taken: Vec<_> = networks.get("bridge").unwrap().endpoints;
+    assert_eq!(taken.len(), 2, "spares are nobody's");
+    drop(networks);
+    world.wait_until(|| world.interfaces().len() == before + 3);
+}
+
+#[test]
+fn a_broken_spare_is_not_used() {
+    let world = World::new();
+    let networks = world.networks_with_spares("one");
+    let before = world.interfaces();
+    let first = world.container(&networks, "first", &[]);
+    world.wait_until(|| world.interfaces().len() == before.len() + 6);
+    for name in world.interfaces() {
+        if name.starts_with("veth") && name != first.record.host_interface {
+            world.remove_interface(&name);
+        }
+    }
+    let second = world.container(&networks, "second", &[]);
+    first.serve(80);
+    second.place().ask(first.record.address, 80).unwrap();
+}
+
+#[test]
+fn spares_leave_the_last_addresses_to_containers() {
+    let world = World::new();
+    let bip = Some("10.0.0.1/29".parse().unwrap());
+    let networks = world.networks_with(Settings { bip, ..Settings::new("one") });
+    let mut containers = Vec::new();
+    for number in 0..5_u8 {
+        let mut request = world.request(&number.to_string(), &[]);
+        // With addresses of their own they cannot use spares, which take the rest.
+        request.mac = Some(crate::MacAddress([2, 0, 0, 0, 0, number]));
+        containers.push(world.on_host(|| networks.attach(&request)).unwrap());
+    }
+    let error = world.try_container(&networks, "last", &[]).err().unwrap();
+    assert!(error.to_string().starts_with("no available IPv4 addresses"), "{error}");
+}
+
+#[test]
 fn networks_are_found_by_name_and_id() {
     let world = World::new();
     let networks = world.networks("one");

@@ -61,11 +61,17 @@ impl World {
     }
 
     pub(super) fn networks(&self, instance: &str) -> Networks {
-        self.networks_with(Settings::new(instance))
+        // Tests that count what is there want nothing made in advance.
+        self.networks_with(Settings { spares: 0, ..Settings::new(instance) })
     }
 
     pub(super) fn networks_with(&self, settings: Settings) -> Networks {
         self.on_host(|| Networks::open(settings)).unwrap()
+    }
+
+    /// Networks that keep endpoints ready, as they do by default.
+    pub(super) fn networks_with_spares(&self, instance: &str) -> Networks {
+        self.networks_with(Settings::new(instance))
     }
 
     pub(super) fn request(&self, name: &str, ports: &[PortRequest]) -> AttachRequest {
