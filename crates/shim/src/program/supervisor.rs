@@ -223,6 +223,7 @@ impl Supervisor {
         }
         run.began = Instant::now();
         self.state.phase = Phase::Running;
+        self.state.exit_code = None;
         self.state.started_at = Some(unix_nanoseconds());
         self.state.warnings = run.container.warnings().to_vec();
         self.run = Some(run);

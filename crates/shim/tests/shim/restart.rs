@@ -1,0 +1,101 @@
+//! Restart policies.
+
+use shim::protocol::{Phase, Request, RestartPolicy, What};
+
+use crate::workshop::{Workshop, is_possible, output_only};
+
+#[test]
+fn a_failing_container_is_started_anew_until_it_has_failed_too_often() {
+    if !is_possible() {
+        return;
+    }
+    // What a run writes to the root is still there in the next.
+    let script = "echo x >> /count; cat /count; exit 3";
+    let policy = RestartPolicy::OnFailure { retries_max: Some(2) };
+    let mut workshop = Workshop::shell(script).with_restart(policy);
+    let mut client = workshop.attach_early(output_only());
+    let mut running = workshop.launch();
+    let first = running.started.pid;
+    let state = running.await_event(&What::Exited);
+    assert_eq!((state.phase, state.exit_code), (Phase::Restarting, Some(3)));
+    assert_eq!(state.restart_count, 1);
+    // As in Docker, a client is attached to one run.
+    assert_eq!(client.read_frames().0, "x\n");
+    let state = running.await_event(&What::Started);
+    assert_eq!(state.phase, Phase::Running);
+    assert_ne!(state.pid, first);
+    drop(client);
+    let log = running.workshop.run_folder().parent().unwrap().join("log");
+    let end = running.finish();
+    assert_eq!((end.exit_code, end.restart_count), (Some(3), 2));
+    // The log's folder goes with the workshop, which `finish` has consumed.
+    assert!(!log.exists());
+}
+
+#[test]
+fn all_runs_share_the_log_and_the_network_namespace() {
+    if !is_possible() {
+        return;
+    }
+    let policy = RestartPolicy::OnFailure { retries_max: Some(1) };
+    let mut workshop = Workshop::shell("readlink /proc/self/ns/net; exit 1").with_restart(policy);
+    let namespace =
+        linux::network_namespace::in_new(|| linux::network_namespace::current().unwrap()).unwrap();
+    let inode = rustix::fs::fstat(&namespace).unwrap().st_ino;
+    workshop.network_namespace = Some(namespace);
+    let mut running = workshop.launch();
+    while running.await_event(&What::Exited).phase != Phase::Exited {}
+    assert_eq!(running.workshop.logged(), format!("net:[{inode}]\n").repeat(2));
+    running.shim.take().unwrap().wait().unwrap();
+    running.workshop.assert_clean();
+}
+
+#[test]
+fn stopping_ends_the_restarts() {
+    if !is_possible() {
+        return;
+    }
+    let mut running = Workshop::program(&["false"]).with_restart(RestartPolicy::Always).launch();
+    while running.await_event(&What::Exited).restart_count < 3 {}
+    let stop = Request::Stop { signal: 15, grace: None };
+    running.connect().call(&stop, &[]).unwrap();
+    let end = running.finish();
+    assert_eq!(end.exit_code, Some(1));
+    assert!(end.stop_requested);
+
+    let running =
+        Workshop::program(&["sleep", "1000"]).with_restart(RestartPolicy::Always).launch();
+    assert_eq!(running.stop().restart_count, 0);
+}
+
+#[test]
+fn a_killed_container_that_nobody_stopped_comes_back() {
+    if !is_possible() {
+        return;
+    }
+    let mut running =
+        Workshop::program(&["sleep", "1000"]).with_restart(RestartPolicy::UnlessStopped).launch();
+    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    let state = running.await_event(&What::Started);
+    assert_eq!((state.phase, state.exit_code), (Phase::Running, None));
+    let request = Request::Update { resources: None, restart: Some(RestartPolicy::No) };
+    running.connect().call(&request, &[]).unwrap();
+    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    assert_eq!(running.finish().restart_count, 1);
+}
+
+#[test]
+fn a_restart_that_fails_is_the_end() {
+    if !is_possible() {
+        return;
+    }
+    // The first run takes the program away from the second.
+    let script = "while ! rm /bin/sh; do :; done; exit 1";
+    let workshop = Workshop::program(&["/bin/sh", "-c", script]);
+    let mut running = workshop.with_restart(RestartPolicy::Always).launch();
+    let state = running.await_event(&What::Exited);
+    assert_eq!(state.phase, Phase::Restarting);
+    let end = running.finish();
+    assert_eq!(end.exit_code, Some(127));
+    assert!(end.error.unwrap().contains("no such file or directory"));
+}
