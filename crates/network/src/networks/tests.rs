@@ -4,6 +4,7 @@ mod world;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
 use linux::network_namespace;
 
@@ -38,6 +39,21 @@ fn the_first_container_has_the_first_free_address() {
     // Both ends of the link are what the record says.
     first.serve(80);
     assert_eq!(second.place().ask(first.record.address, 80).unwrap(), second.record.address);
+}
+
+#[test]
+fn a_container_is_reached_at_once() {
+    // A packet that is lost while the link comes up is sent again after a second.
+    const RETRY: Duration = Duration::from_secs(1);
+    let world = World::new();
+    let networks = world.networks("one");
+    for number in 0..20 {
+        let container = world.container(&networks, &number.to_string(), &[]);
+        container.serve(80);
+        let start = Instant::now();
+        world.host().ask(container.record.address, 80).unwrap();
+        assert!(start.elapsed() < RETRY, "the first packet was lost");
+    }
 }
 
 #[test]
