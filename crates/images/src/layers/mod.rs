@@ -4,6 +4,16 @@
 //! back, and `replaced`, the few files that a later entry of the same archive took the place
 //! of. It is made in `unfinished` by [`unpack`], and [`adopt`]ed: renamed to its chain id.
 
+pub(crate) mod adopt;
+pub(crate) mod apply;
+pub(crate) mod assemble;
+pub(crate) mod place;
+pub(crate) mod recipe;
+pub(crate) mod unpack;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -14,6 +24,7 @@ use errors::{Explain, Kind};
 use oci::Digest;
 
 use crate::records::LayerRecord;
+use crate::tar::TarError;
 
 /// Every layer on this host, whether its image is recorded yet or not.
 #[derive(Debug, Default)]
@@ -183,8 +194,11 @@ pub(crate) fn chain_ids(diff_ids: impl IntoIterator<Item = Digest>) -> Vec<Diges
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// It is not an archive, or a damaged one.
-    #[error("{0}")]
-    Malformed(String),
+    #[error(transparent)]
+    Malformed(TarError),
+    /// Its compression is damaged, or cut off.
+    #[error("cannot decompress the archive")]
+    Decompress(#[source] io::Error),
     #[error("{compression} archives are not supported")]
     Compression { compression: &'static str },
     #[error("{path} would be outside of the layer's root")]
@@ -199,10 +213,20 @@ pub enum ArchiveError {
     Write(#[source] io::Error),
 }
 
+impl From<TarError> for ArchiveError {
+    fn from(error: TarError) -> Self {
+        match error {
+            TarError::Read(error) => Self::Read(error),
+            other => Self::Malformed(other),
+        }
+    }
+}
+
 impl Explain for ArchiveError {
     fn kind(&self) -> Kind {
         match self {
             Self::Malformed(_)
+            | Self::Decompress(_)
             | Self::Compression { .. }
             | Self::Outside { .. }
             | Self::LinkTarget { .. }

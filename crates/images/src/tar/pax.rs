@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn records_are_read_to_their_length() {
-        let records = Records::parse(b"9 path=a\n15 linkpath=b\nc\n").unwrap();
+        let records = Records::parse(b"9 path=a\n16 linkpath=b\nc\n").unwrap();
         assert_eq!(records.get("path"), Some(&b"a"[..]));
         assert_eq!(records.get("linkpath"), Some(&b"b\nc"[..]));
         assert_eq!(records.get("size"), None);
@@ -120,7 +120,7 @@ mod tests {
     fn malformed_records_are_refused() {
         let bodies: [&[u8]; 8] = [
             b"9 path=a",
-            b"10 path=a\n",
+            b"8 path=a\n",
             b"99 a=b\n",
             b"x a=b\n",
             b"6 a=b",

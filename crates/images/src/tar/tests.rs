@@ -214,9 +214,8 @@ fn an_archive_that_is_cut_off_is_refused_wherever_it_is_cut() {
     let archive = Builder::default().folder("d/").file("d/f", &[b'x'; 700]).finish();
     for length in 1..archive.len() {
         match read(&archive[..length]) {
-            Err(TarError::Truncated { .. }) => assert_ne!(length % 512, 0),
-            // Within content, a cut at a block's end is seen; between entries it is not,
-            // but the missing end mark tells.
+            Err(TarError::Truncated { .. }) => {}
+            // Between entries a cut is not seen, but the missing end mark tells.
             Ok((_, _, end)) => {
                 let is_one_empty_block = length == archive.len() - 512;
                 assert_eq!(end, if is_one_empty_block { End::Marked } else { End::Unmarked });

@@ -1,0 +1,227 @@
+//! Finding one's way in a tree that an archive is being unpacked to.
+//!
+//! Archives are made by strangers. A path in one may climb (`../../etc`), and a folder in one
+//! may turn out to be a symlink to somewhere else. So nothing here joins paths: every step is
+//! taken by the kernel, from a descriptor of the layer's root, with the promise not to leave
+//! it.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// As many symlinks on one way as the kernel follows.
+const SYMLINKS_MAX: usize = 40;
+
+/// Attempts before a tree that is being renamed under us is given up.
+const ATTEMPTS_MAX: usize = 32;
+
+/// A name for a folder's descriptor: good for finding things in it, and nothing else.
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A path without `.`, `..` and needless slashes. Empty, it is the root. Nothing, if it climbs
+/// out of the root.
+///
+/// A leading slash is the archive's own root, as for everybody who unpacks archives.
+pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join(&b'/'))
+}
+
+/// The folder of a cleaned path, and the name in it.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// A folder's path and a name in it, as one.
+pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
+}
+
+/// An open folder, and where it really is.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) descriptor: OwnedFd,
+    /// Cleaned, from the root, with no symlink in it.
+    pub(crate) path: Vec<u8>,
+}
+
+/// Opens a folder in the tree. A symlink on the way is followed as a process would whose root
+/// is the tree's; but one that climbs above it with `..` is refused with `EXDEV`, for there is
+/// no honest reason to have it.
+pub(crate) fn open_folder(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Folder> {
+    let path_or_dot = if path.is_empty() { b"." } else { path };
+    let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match open_at(root, path_or_dot, FOLDER, plain) {
+        Ok(descriptor) => return Ok(Folder { descriptor, path: path.to_vec() }),
+        Err(Errno::LOOP) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let descriptor = walk(root, path)?;
+    let path = path_within(root, descriptor.as_fd())?;
+    Ok(Folder { descriptor, path })
+}
+
+/// `openat2`, until the kernel has seen the tree hold still.
+pub(crate) fn open_at(
+    folder: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    for _ in 0..ATTEMPTS_MAX {
+        let opened = rustix::fs::openat2(
+            folder,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve | ResolveFlags::NO_MAGICLINKS,
+        );
+        match opened {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// Goes to a folder step by step, following symlinks by hand.
+fn walk(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
+    let split = |path: &[u8]| -> Vec<Vec<u8>> {
+        path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
+    };
+    let mut way: Vec<OwnedFd> = Vec::new();
+    let mut ahead: VecDeque<Vec<u8>> = split(path).into();
+    let mut symlinks = 0;
+    while let Some(name) = ahead.pop_front() {
+        match name.as_slice() {
+            b"" | b"." => continue,
+            b".." => {
+                way.pop().ok_or(Errno::XDEV)?;
+                continue;
+            }
+            _ => {}
+        }
+        let here = way.last().map_or(root, AsFd::as_fd);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let next = rustix::fs::openat(here, name.as_slice(), flags, Mode::empty())?;
+        match file_type(next.as_fd())? {
+            FileType::Directory => way.push(next),
+            FileType::Symlink => {
+                symlinks += 1;
+                if symlinks > SYMLINKS_MAX {
+                    return Err(Errno::LOOP.into());
+                }
+                let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
+                let target = target.as_bytes();
+                if target.starts_with(b"/") {
+                    way.clear();
+                }
+                for name in split(target).into_iter().rev() {
+                    ahead.push_front(name);
+                }
+            }
+            _ => return Err(Errno::NOTDIR.into()),
+        }
+    }
+    match way.pop() {
+        Some(descriptor) => Ok(descriptor),
+        None => Ok(open_at(root, b".", FOLDER, ResolveFlags::BENEATH)?),
+    }
+}
+
+/// Where an open file is, seen from an open folder above it.
+fn path_within(root: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let root = std::fs::read_link(descriptor_path(root))?;
+    let file = std::fs::read_link(descriptor_path(file))?;
+    let path = file.strip_prefix(&root).map_err(|_| io::Error::from(Errno::XDEV))?;
+    Ok(path.as_os_str().as_bytes().to_vec())
+}
+
+/// A path that means an open file itself, for calls that take no descriptor.
+pub(crate) fn descriptor_path(descriptor: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", descriptor.as_raw_fd())
+}
+
+pub(crate) fn file_type(descriptor: BorrowedFd<'_>) -> io::Result<FileType> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(descriptor)?.st_mode))
+}
+
+/// A path of an archive, as the kernel takes it.
+pub(crate) fn as_path(path: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: Option<&str>) {
+        let cleaned = clean(path.as_bytes()).map(|path| String::from_utf8(path).unwrap());
+        assert_eq!(cleaned.as_deref(), expected, "{path}");
+    }
+
+    #[test]
+    fn paths_are_cleaned_and_may_not_climb_out() {
+        check("a/b", Some("a/b"));
+        check("./a//b/./", Some("a/b"));
+        check("/a", Some("a"));
+        check("./", Some(""));
+        check("a/../b", Some("b"));
+        check("..", None);
+        check("a/../../b", None);
+        check("/../a", None);
+    }
+
+    #[test]
+    fn a_symlink_is_followed_within_the_root_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("usr/lib")).unwrap();
+        fs::create_dir(root.join("etc")).unwrap();
+        symlink("usr/lib", root.join("lib")).unwrap();
+        symlink("/etc", root.join("absolute")).unwrap();
+        symlink("../usr/lib", root.join("etc/up")).unwrap();
+        symlink("../../etc", root.join("climbing")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        let root = File::open(&root).unwrap();
+
+        let check = |path: &str, expected: Result<&str, Errno>| {
+            let found = open_folder(root.as_fd(), path.as_bytes());
+            let found = found.map(|folder| String::from_utf8(folder.path).unwrap());
+            let found = found.map_err(|error| Errno::from_io_error(&error).unwrap());
+            assert_eq!(found, expected.map(str::to_owned), "{path}");
+        };
+        check("", Ok(""));
+        check("usr/lib", Ok("usr/lib"));
+        check("lib", Ok("usr/lib"));
+        check("absolute", Ok("etc"));
+        check("absolute/up", Ok("usr/lib"));
+        check("climbing", Err(Errno::XDEV));
+        check("loop", Err(Errno::LOOP));
+        check("file", Err(Errno::NOTDIR));
+        check("missing", Err(Errno::NOENT));
+    }
+}
