@@ -390,10 +390,11 @@ impl Start {
     fn launch_document(&self) -> Result<Launch, StartError> {
         let spec = &self.record.spec;
         let process = &spec.process;
-        let snapshot = self.snapshot().map_err(|reason| StartError::Prepare {
-            what: "file system",
-            source: io::Error::other(reason),
-        })?;
+        let snapshot =
+            self.parts.images.snapshot(self.id.as_str()).map_err(|error| StartError::Prepare {
+                what: "file system",
+                source: io::Error::other(errors::chain(&error)),
+            })?;
         Ok(Launch {
             version: protocol::VERSION,
             container_id: self.id.to_string(),
@@ -413,12 +414,6 @@ impl Start {
             restart_count: 0,
             runtime: None,
         })
-    }
-
-    fn snapshot(&self) -> Result<images::Snapshot, String> {
-        let image = self.record.image_id.parse().map_err(|_| "it has no image".to_owned())?;
-        let snapshot = self.parts.images.snapshot(self.id.as_str(), &image);
-        snapshot.map_err(|error| errors::chain(&error))
     }
 
     fn log_settings(&self) -> Result<protocol::LogSettings, StartError> {
