@@ -102,12 +102,7 @@ fn attachment(
     // SAFETY: the kernel reads `arguments`, of the size that we state, during the call; the
     // borrows keep both descriptors open for as long.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            &raw const arguments,
-            size_of::<AttachArguments>(),
-        )
+        libc::syscall(libc::SYS_bpf, command, &raw const arguments, size_of::<AttachArguments>())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

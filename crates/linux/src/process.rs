@@ -48,10 +48,7 @@ pub enum Cloned {
 /// thread may hold the allocator's lock, and would never release it in the child.
 ///
 /// See `clone3(2)`. Needs Linux 5.7 with a cgroup, 5.3 otherwise.
-pub fn clone_process(
-    namespaces: Namespaces,
-    cgroup: Option<BorrowedFd<'_>>,
-) -> io::Result<Cloned> {
+pub fn clone_process(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     if !is_single_threaded()? {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -74,9 +71,8 @@ pub fn clone_process(
     // to `pidfd`; both live until the call returns. Without CLONE_VM and without a stack the
     // child goes on here on its own copy of this stack, as after `fork`. There is no other
     // thread (checked above) whose locks the child could find taken for ever.
-    let result = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArguments>())
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<CloneArguments>()) };
     match i32::try_from(result).ok() {
         Some(0) => Ok(Cloned::Child),
         Some(raw @ 1..) => {
@@ -213,8 +209,12 @@ mod tests {
             match clone_process(Namespaces::PID | Namespaces::MOUNT, None).unwrap() {
                 Cloned::Child => exit(rustix::process::getpid().as_raw_nonzero().get() + 40),
                 Cloned::Parent { pidfd, .. } => {
-                    let status =
-                        waitid(WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)), WaitIdOptions::EXITED).unwrap().unwrap();
+                    let status = waitid(
+                        WaitId::PidFd(std::os::fd::AsFd::as_fd(&pidfd)),
+                        WaitIdOptions::EXITED,
+                    )
+                    .unwrap()
+                    .unwrap();
                     status.exit_status().unwrap()
                 }
             }

@@ -34,8 +34,7 @@ bitflags::bitflags! {
 /// See `seccomp(2)`.
 pub fn install(program: &[Instruction], flags: FilterFlags) -> io::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program =
-        libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: `Instruction` has the layout of `struct sock_filter`; the kernel copies `len` of
     // them during the call and checks the program before it uses it.
     let result = unsafe {

@@ -37,7 +37,8 @@ pub fn send(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
 pub fn block_all() -> io::Result<()> {
     let all = every_signal();
     // SAFETY: the set is initialised, and a null pointer for the old one is allowed.
-    let code = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut()) };
+    let code =
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut()) };
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
 }
 

@@ -24,12 +24,26 @@
 //! What could be done only in part (a resource limit above what this host allows) is not an
 //! error: see [`Container::warnings`].
 
-mod cgroups;
-mod container;
 mod request;
 
-pub use cgroups::{Cgroup, CgroupError, OutOfMemoryEvents, Statistics};
+mod container;
+mod init;
+mod plan;
+
+mod cgroups;
+mod channel;
+mod error;
+mod hooks;
+mod mount_options;
+mod seccomp;
+
+pub use cgroups::{
+    BlockStatistics, Cgroup, CgroupError, CpuStatistics, MemoryStatistics, OutOfMemoryEvents,
+    Statistics,
+};
 pub use container::{
     Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, create,
+    start_by_socket,
 };
+pub use error::ProcessError;
 pub use request::{CreateRequest, ExecRequest, Root, Stdio};

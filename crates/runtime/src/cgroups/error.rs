@@ -1,0 +1,82 @@
+//! What can go wrong with a cgroup.
+
+use std::io;
+use std::path::PathBuf;
+
+use errors::{Explain, Kind};
+
+/// A cgroup could not be made, changed or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    #[error("cannot create the cgroup `{path}`")]
+    Create { path: PathBuf, source: io::Error },
+
+    #[error("cannot write `{value}` to `{file}`")]
+    Write { file: PathBuf, value: String, source: io::Error },
+
+    #[error("cannot read `{file}`")]
+    Read { file: PathBuf, source: io::Error },
+
+    #[error("linux.resources.{field}: this host has no `{controller}` cgroup controller")]
+    NoController { field: &'static str, controller: &'static str },
+
+    #[error("linux.resources.{field}: {reason}")]
+    NotPossible { field: String, reason: &'static str },
+
+    #[error("cannot install the device rules of the cgroup `{path}`")]
+    DeviceRules { path: PathBuf, source: io::Error },
+
+    #[error("cannot freeze the cgroup `{path}`: it has not come to rest after {seconds} s")]
+    NotFrozen { path: PathBuf, seconds: u64 },
+
+    #[error("cannot remove the cgroup `{path}`")]
+    Remove { path: PathBuf, source: io::Error },
+}
+
+impl Explain for CgroupError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotPossible { .. } => Kind::Invalid,
+            // The kernel's words for a value that makes no sense, such as a processor that is
+            // not there.
+            Self::Write { source, .. }
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
+                ) || source.raw_os_error() == Some(rustix::io::Errno::RANGE.raw_os_error()) =>
+            {
+                Kind::Invalid
+            }
+            Self::NoController { .. } => Kind::NotImplemented,
+            Self::Create { .. }
+            | Self::Write { .. }
+            | Self::Read { .. }
+            | Self::DeviceRules { .. }
+            | Self::NotFrozen { .. }
+            | Self::Remove { .. } => Kind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoController { controller, .. } => Some(format!(
+                "`cat /proc/cgroups` shows the controllers of this kernel; `{controller}` must be \
+                 compiled in, enabled and mounted below {}",
+                super::MOUNT_POINT
+            )),
+            Self::Write { file, source, .. } if source.kind() == io::ErrorKind::ResourceBusy => {
+                Some(format!(
+                    "`{}` is in use by more than the new limit allows, or has cgroups below it",
+                    file.display()
+                ))
+            }
+            Self::Write { .. }
+            | Self::Create { .. }
+            | Self::Read { .. }
+            | Self::NotPossible { .. }
+            | Self::DeviceRules { .. }
+            | Self::NotFrozen { .. }
+            | Self::Remove { .. } => None,
+        }
+    }
+}

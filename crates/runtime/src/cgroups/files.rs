@@ -1,0 +1,102 @@
+//! Reading and writing the small files of a cgroup.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Pid;
+
+use super::CgroupError;
+
+/// Writes `value` to the file `name` of the cgroup `folder`.
+pub(super) fn write(folder: &Path, name: &str, value: impl ToString) -> Result<(), CgroupError> {
+    let file = folder.join(name);
+    let value = value.to_string();
+    // Not `fs::write`: that would create a file of a misspelt name where the folder is not
+    // really a cgroup.
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&file)
+        .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
+        .map_err(|source| CgroupError::Write { file, value, source })
+}
+
+/// The text of the file `name` of the cgroup `folder`.
+pub(super) fn read(folder: &Path, name: &str) -> Result<String, CgroupError> {
+    let file = folder.join(name);
+    fs::read_to_string(&file).map_err(|source| CgroupError::Read { file, source })
+}
+
+/// The number in a file, `None` if the file is not there or says `max`.
+pub(super) fn read_number(folder: &Path, name: &str) -> Option<u64> {
+    fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
+}
+
+/// The number after `key` in a file of `key value` lines.
+pub(super) fn read_keyed(folder: &Path, name: &str, key: &str) -> Option<u64> {
+    value_of(&fs::read_to_string(folder.join(name)).ok()?, key)
+}
+
+/// The number after `key` in a text of `key value` lines.
+pub(super) fn value_of(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
+}
+
+/// The processes listed in a cgroup.
+pub(super) fn processes(folder: &Path) -> Result<Vec<Pid>, CgroupError> {
+    let text = read(folder, "cgroup.procs")?;
+    // A process of a foreign pid namespace is listed as 0.
+    Ok(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect())
+}
+
+/// Makes a cgroup and what is missing above it. Says whether it was made now.
+pub(super) fn create(path: &Path) -> Result<bool, CgroupError> {
+    let error = |source| CgroupError::Create { path: PathBuf::from(path), source };
+    match fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(path).map_err(error)?;
+            Ok(true)
+        }
+        Err(source) => Err(error(source)),
+    }
+}
+
+/// Removes a cgroup, and those that the container made below it.
+pub(super) fn remove(path: &Path) -> Result<(), CgroupError> {
+    match remove_tree(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(CgroupError::Remove { path: path.into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let Err(error) = fs::remove_dir(path) else { return Ok(()) };
+    if error.kind() != io::ErrorKind::ResourceBusy {
+        return Err(error);
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    fs::remove_dir(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_matched_whole() {
+        let text = "oom 1\noom_kill 2\n";
+        assert_eq!(value_of(text, "oom"), Some(1));
+        assert_eq!(value_of(text, "oom_kill"), Some(2));
+        assert_eq!(value_of(text, "oom_k"), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! What a container's process and its maker say to each other until `execve`.
+//!
+//! ```text
+//!   child                                   maker
+//!     │ ◀──────────── UsersMapped ────────────│   only with a user namespace
+//!     │ ◀──────────── CgroupReady ────────────│
+//!     │ ───────────── HooksDue ──────────────▶│   only with hooks before the change of root
+//!     │ ◀──────────── HooksDone ──────────────│
+//!     │ ── Warning, Terminal (any number) ───▶│
+//!     │ ───────────── Ready ─────────────────▶│   only for a container's first process
+//!     │ ◀──────────── Start ──────────────────│
+//!     ▼ execve closes the channel: success
+//! ```
+//!
+//! At any time the child may say that it has failed, and why. A socket that keeps messages
+//! apart; the first byte says which it is.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::error::ProcessError;
+
+/// The longest text of a message. A longer one is cut.
+const TEXT_BYTES_MAX: usize = 4000;
+
+/// One end of the channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    socket: OwnedFd,
+}
+
+/// What either side says.
+#[derive(Debug)]
+pub(crate) enum Message {
+    UsersMapped,
+    CgroupReady,
+    HooksDue,
+    HooksDone,
+    Ready,
+    Start,
+    /// Something was done only in part.
+    Warning(String),
+    /// The master side of the process's terminal.
+    Terminal(OwnedFd),
+    Failed(Failure),
+}
+
+/// A failure as it is told to the maker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) text: String,
+}
+
+/// What the maker needs to know of a failure besides its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    ProgramNotFound,
+    ProgramNotExecutable,
+    UserNotFound,
+    /// The step that failed. Its index in the text's first line on the wire.
+    Step(String),
+}
+
+impl Channel {
+    /// The two ends of a new channel.
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Self { socket: one }, Self { socket: other }))
+    }
+
+    /// A channel over a connected socket that keeps messages apart.
+    pub(crate) fn over(socket: OwnedFd) -> Self {
+        Self { socket }
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Says something. `Ok` even if the other side has gone: it will not miss it.
+    pub(crate) fn send(&self, message: Message) -> io::Result<()> {
+        let (tag, text, descriptor) = match &message {
+            Message::UsersMapped => (b'u', String::new(), None),
+            Message::CgroupReady => (b'c', String::new(), None),
+            Message::HooksDue => (b'h', String::new(), None),
+            Message::HooksDone => (b'H', String::new(), None),
+            Message::Ready => (b'r', String::new(), None),
+            Message::Start => (b's', String::new(), None),
+            Message::Warning(text) => (b'w', text.clone(), None),
+            Message::Terminal(master) => (b't', String::new(), Some(master.as_fd())),
+            Message::Failed(failure) => failure.encode(),
+        };
+        let text = &text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)];
+        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let parts = [IoSlice::new(std::slice::from_ref(&tag)), IoSlice::new(text)];
+        match rustix::io::retry_on_intr(|| {
+            sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)
+        }) {
+            Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next message; `None` when the other side has closed the channel.
+    pub(crate) fn receive(&self) -> io::Result<Option<Message>> {
+        let mut bytes = [0; TEXT_BYTES_MAX + 1];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received = loop {
+            let mut parts = [IoSliceMut::new(&mut bytes)];
+            match recvmsg(&self.socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                Ok(received) => break received.bytes,
+                // The other side has gone without reading all that was said to it. That is told
+                // once, and before what it said itself.
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let descriptor = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        let Some((tag, text)) = bytes[..received].split_first() else { return Ok(None) };
+        decode(*tag, &String::from_utf8_lossy(text), descriptor).map(Some)
+    }
+
+    /// Waits for the other side to say that something is done. An end of the channel is an
+    /// error: the other side has gone.
+    pub(crate) fn await_message(&self) -> io::Result<Message> {
+        self.receive()?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+fn decode(tag: u8, text: &str, descriptor: Option<OwnedFd>) -> io::Result<Message> {
+    Ok(match (tag, descriptor) {
+        (b'u', _) => Message::UsersMapped,
+        (b'c', _) => Message::CgroupReady,
+        (b'h', _) => Message::HooksDue,
+        (b'H', _) => Message::HooksDone,
+        (b'r', _) => Message::Ready,
+        (b's', _) => Message::Start,
+        (b'w', _) => Message::Warning(text.to_owned()),
+        (b't', Some(master)) => Message::Terminal(master),
+        (tag, _) => match Failure::decode(tag, text) {
+            Some(failure) => Message::Failed(failure),
+            None => return Err(io::ErrorKind::InvalidData.into()),
+        },
+    })
+}
+
+impl Failure {
+    fn encode(&self) -> (u8, String, Option<BorrowedFd<'static>>) {
+        match &self.kind {
+            FailureKind::ProgramNotFound => (b'N', self.text.clone(), None),
+            FailureKind::ProgramNotExecutable => (b'X', self.text.clone(), None),
+            FailureKind::UserNotFound => (b'U', self.text.clone(), None),
+            FailureKind::Step(step) => (b'S', format!("{step}\n{}", self.text), None),
+        }
+    }
+
+    fn decode(tag: u8, text: &str) -> Option<Self> {
+        let (kind, text) = match tag {
+            b'N' => (FailureKind::ProgramNotFound, text),
+            b'X' => (FailureKind::ProgramNotExecutable, text),
+            b'U' => (FailureKind::UserNotFound, text),
+            b'S' => {
+                let (step, text) = text.split_once('\n')?;
+                (FailureKind::Step(step.to_owned()), text)
+            }
+            _ => return None,
+        };
+        Some(Self { kind, text: text.to_owned() })
+    }
+}
+
+impl From<Failure> for ProcessError {
+    fn from(Failure { kind, text }: Failure) -> Self {
+        match kind {
+            FailureKind::ProgramNotFound => Self::ProgramNotFound(text),
+            FailureKind::ProgramNotExecutable => Self::ProgramNotExecutable(text),
+            FailureKind::UserNotFound => Self::UserNotFound(text),
+            FailureKind::Step(step) => Self::Step { step, reason: text },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_arrives_whole() {
+        let (child, maker) = Channel::pair().unwrap();
+        let failure = Failure {
+            kind: FailureKind::Step("mount `/x`".to_owned()),
+            text: "no such device\nreally".to_owned(),
+        };
+        child.send(Message::Failed(failure.clone())).unwrap();
+        drop(child);
+        let Some(Message::Failed(received)) = maker.receive().unwrap() else { panic!() };
+        assert_eq!(received, failure);
+        assert!(maker.receive().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_descriptor_travels_along() {
+        let (child, maker) = Channel::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        child.send(Message::Terminal(file.into())).unwrap();
+        assert!(matches!(maker.receive().unwrap(), Some(Message::Terminal(_))));
+    }
+}

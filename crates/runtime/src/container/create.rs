@@ -1,0 +1,258 @@
+//! Creating a container: one clone, while the parent makes the cgroup.
+//!
+//! ```text
+//!   parent: plan ─ unified folder ─ clone ─┬─ cgroup, device rules ─ limits ──┬─ Container
+//!   child:                                 └─ namespaces ─ root ─ mounts … ───┘ (waits)
+//! ```
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use linux::namespaces::Namespaces;
+use linux::process::{Cloned, clone_process};
+use oci::runtime::{Hooks, LinuxIdMapping};
+use rustix::process::Pid;
+use rustix::thread::LinkNameSpaceType;
+
+use crate::cgroups::Cgroup;
+use crate::channel::{Channel, Message};
+use crate::error::ProcessError;
+use crate::hooks;
+use crate::init::{self, ChildStdio, ContainerInit, Identity, ProcessInit, StartHooks, Wait};
+use crate::plan::Plan;
+use crate::request::{CreateRequest, Stdio};
+
+use super::detour::Detour;
+use super::{Container, CreateError, hooks_of, namespaces_of, reap, watch};
+
+/// Clones the container's first process and sets it up completely, up to `execve`.
+///
+/// The calling process must have one thread only. After an error nothing is left.
+pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
+    let has_network_namespace = request.network_namespace.is_some();
+    let plan = Plan::new(request.id, request.spec, request.bundle, has_network_namespace)?;
+    let cgroup = Cgroup::create(&plan.cgroup_path, &plan.resources)?;
+    match clone_child(request, &plan, &cgroup) {
+        Ok(birth) => birth.into_container(plan, cgroup),
+        Err(error) => {
+            // The first error is the one to tell.
+            let _ = cgroup.driver().remove();
+            Err(error)
+        }
+    }
+}
+
+/// The first process, not yet ready.
+struct Birth<'a> {
+    id: &'a str,
+    spec: &'a oci::runtime::Spec,
+    bundle: &'a std::path::Path,
+    pid: Pid,
+    pidfd: OwnedFd,
+    channel: Channel,
+}
+
+fn clone_child<'a>(
+    request: CreateRequest<'a>,
+    plan: &Plan<'_>,
+    cgroup: &Cgroup,
+) -> Result<Birth<'a>, ProcessError> {
+    let (channel, child_channel) =
+        Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
+    let detour = take_detour(plan, request.network_namespace)
+        .map_err(ProcessError::system("join the configured namespaces"))?;
+    let cloned = clone_process(plan.new, cgroup.driver().birthplace());
+    if let Ok(Cloned::Child) = cloned {
+        // This is the container's first process. It never comes back.
+        std::mem::forget(detour);
+        std::mem::forget(channel);
+        become_container(request, plan, cgroup, child_channel);
+    }
+    detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
+    match cloned.map_err(ProcessError::system("clone the container's process"))? {
+        Cloned::Parent { child: pid, pidfd } => {
+            let CreateRequest { id, spec, bundle, .. } = request;
+            Ok(Birth { id, spec, bundle, pid, pidfd, channel })
+        }
+        Cloned::Child => unreachable!("handled above"),
+    }
+}
+
+/// Joins what the child cannot join itself.
+fn take_detour(plan: &Plan<'_>, network: Option<BorrowedFd<'_>>) -> io::Result<Detour> {
+    let mut detour = Detour::default();
+    for namespace in &plan.joined {
+        if plan.is_joined_by_parent(namespace.kind) {
+            detour.join(namespace.fd.as_fd(), namespace.kind)?;
+        }
+    }
+    if let Some(network) = network.filter(|_| plan.is_joined_by_parent(LinkNameSpaceType::Network))
+    {
+        detour.join(network, LinkNameSpaceType::Network)?;
+    }
+    Ok(detour)
+}
+
+fn become_container(
+    request: CreateRequest<'_>,
+    plan: &Plan<'_>,
+    cgroup: &Cgroup,
+    channel: Channel,
+) -> ! {
+    let start_hooks = hooks_of(request.spec, Hooks::start_container);
+    let start_hooks = (!start_hooks.is_empty()).then(|| StartHooks {
+        hooks: start_hooks,
+        state: plan.state(request.id, "created", 1, request.bundle),
+    });
+    let process = ProcessInit {
+        channel,
+        process: plan.process,
+        user: request.user,
+        additional_groups: request.additional_groups,
+        stdio: child_stdio(request.stdio, plan.process),
+        filter: plan.filter.as_ref(),
+        wait: request.start_socket.map_or(Wait::Parent, Wait::Socket),
+        start_hooks,
+        host_proc: None,
+        identity: Identity::default(),
+        environment: Vec::new(),
+        program: None,
+        has_working_directory: false,
+    };
+    init::run_container(ContainerInit {
+        process,
+        id: request.id,
+        spec: request.spec,
+        linux: plan.linux,
+        plan,
+        bundle: request.bundle,
+        root_source: &request.root,
+        network_namespace: request.network_namespace,
+        cgroup_folders: cgroup.driver().folders(),
+        root: None,
+        is_cgroup_ready: false,
+        null_device: None,
+    })
+}
+
+/// The streams as the child is to get them. A size given takes the place of the configured.
+pub(super) fn child_stdio(stdio: Stdio, process: &oci::runtime::Process) -> ChildStdio {
+    match stdio {
+        Stdio::Descriptors { stdin, stdout, stderr } => {
+            ChildStdio::Descriptors([stdin, stdout, stderr])
+        }
+        Stdio::Terminal { size } => ChildStdio::Terminal {
+            size: size.or_else(|| {
+                let size = process.console_size()?;
+                let short = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);
+                Some((short(size.height()), short(size.width())))
+            }),
+        },
+    }
+}
+
+impl Birth<'_> {
+    /// Sees the child through to where it waits. After an error nothing of it is left.
+    fn into_container(self, plan: Plan<'_>, cgroup: Cgroup) -> Result<Container, ProcessError> {
+        let mut warnings = Vec::new();
+        let mut terminal = None;
+        let ready = self.accompany(&plan, &cgroup, &mut warnings, &mut terminal);
+        if let Err(error) = ready {
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+            reap(self.pidfd.as_fd());
+            let _ = cgroup.driver().remove();
+            return Err(error);
+        }
+        Ok(Container {
+            id: self.id.to_owned(),
+            version: self.spec.version().clone(),
+            bundle: self.bundle.to_owned(),
+            pid: self.pid,
+            pidfd: self.pidfd,
+            channel: Some(self.channel),
+            terminal,
+            warnings,
+            cgroup,
+            filter: plan.filter,
+            namespaces: namespaces_of(self.spec),
+            poststart: hooks_of(self.spec, Hooks::poststart),
+            poststop: hooks_of(self.spec, Hooks::poststop),
+        })
+    }
+
+    fn accompany(
+        &self,
+        plan: &Plan<'_>,
+        cgroup: &Cgroup,
+        warnings: &mut Vec<String>,
+        terminal: &mut Option<OwnedFd>,
+    ) -> Result<(), ProcessError> {
+        if plan.new.contains(Namespaces::USER) {
+            self.map_users(plan).map_err(ProcessError::system("map users and groups"))?;
+            self.say(Message::UsersMapped)?;
+        }
+        let driver = cgroup.driver();
+        driver.admit(self.pid)?;
+        self.say(Message::CgroupReady)?;
+        // All of this happens while the child mounts its root.
+        driver.set_device_rules(plan.resources.devices().as_deref().unwrap_or_default())?;
+        if !driver.counts_memory_from_birth() {
+            driver.limit(&plan.resources)?;
+        }
+        self.await_ready(plan, warnings, terminal)?;
+        if driver.counts_memory_from_birth() {
+            // What setting up has taken is freed by now or counts; before, it could have
+            // run into a small limit.
+            driver.limit(&plan.resources)?;
+        }
+        Ok(())
+    }
+
+    fn await_ready(
+        &self,
+        plan: &Plan<'_>,
+        warnings: &mut Vec<String>,
+        terminal: &mut Option<OwnedFd>,
+    ) -> Result<(), ProcessError> {
+        loop {
+            let message =
+                self.channel.receive().map_err(ProcessError::system("hear of the process"))?;
+            match message {
+                None => return Err(watch::death_of(self.pidfd.as_fd())),
+                Some(Message::Ready) => return Ok(()),
+                Some(Message::Warning(text)) => warnings.push(text),
+                Some(Message::Terminal(master)) => *terminal = Some(master),
+                Some(Message::Failed(failure)) => return Err(failure.into()),
+                Some(Message::HooksDue) => {
+                    self.run_hooks(plan)?;
+                    self.say(Message::HooksDone)?;
+                }
+                Some(other) => return Err(watch::out_of_turn(&other)),
+            }
+        }
+    }
+
+    #[allow(deprecated)]
+    fn run_hooks(&self, plan: &Plan<'_>) -> Result<(), ProcessError> {
+        let pid = self.pid.as_raw_nonzero().get();
+        let state = plan.state(self.id, "creating", pid, self.bundle);
+        hooks::run("prestart", &hooks_of(self.spec, Hooks::prestart), &state)?;
+        hooks::run("createRuntime", &hooks_of(self.spec, Hooks::create_runtime), &state)
+    }
+
+    fn say(&self, message: Message) -> Result<(), ProcessError> {
+        self.channel.send(message).map_err(ProcessError::system("speak to the process"))
+    }
+
+    fn map_users(&self, plan: &Plan<'_>) -> io::Result<()> {
+        let write = |file: &str, mappings: &[LinuxIdMapping]| {
+            let lines: String = mappings
+                .iter()
+                .map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size()))
+                .collect();
+            std::fs::write(format!("/proc/{}/{file}", self.pid.as_raw_nonzero()), lines)
+        };
+        write("gid_map", plan.group_mappings)?;
+        write("uid_map", plan.user_mappings)
+    }
+}

@@ -1,0 +1,125 @@
+//! A further process in a container.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use linux::namespaces::Namespaces;
+use linux::process::{Cloned, clone_process};
+use oci::runtime::LinuxNamespaceType;
+use rustix::process::{Pid, Signal};
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+
+use crate::channel::{Channel, Message};
+use crate::error::ProcessError;
+use crate::init::{self, Identity, JoinInit, ProcessInit, Wait};
+use crate::plan;
+use crate::request::ExecRequest;
+
+use super::create::child_stdio;
+use super::detour::Detour;
+use super::{Container, ExecError, reap, watch};
+
+/// A further process of a container. A child of the calling process.
+#[derive(Debug)]
+pub struct ExecProcess {
+    pub pid: Pid,
+    pub pidfd: OwnedFd,
+    /// The master side, if a terminal was asked for.
+    pub terminal: Option<OwnedFd>,
+    /// What was done only in part, for people to read.
+    pub warnings: Vec<String>,
+}
+
+impl Container {
+    /// Runs a further process in the container. Comes back once it runs its program.
+    ///
+    /// It has the container's namespaces, cgroup and filter, and the rights of its own
+    /// configuration.
+    pub fn exec(&self, request: ExecRequest<'_>) -> Result<ExecProcess, ExecError> {
+        plan::check_process("process", request.process)?;
+        let (channel, child_channel) =
+            Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
+        let detour = self.enter_pid_namespace()?;
+        let cloned = clone_process(Namespaces::empty(), self.cgroup.driver().birthplace());
+        if let Ok(Cloned::Child) = cloned {
+            // This is the new process. It never comes back.
+            std::mem::forget(detour);
+            std::mem::forget(channel);
+            self.become_process(request, child_channel);
+        }
+        detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
+        drop((child_channel, request));
+        match cloned.map_err(ProcessError::system("clone a process"))? {
+            Cloned::Parent { child: pid, pidfd } => self.accompany(pid, pidfd, &channel),
+            Cloned::Child => unreachable!("handled above"),
+        }
+    }
+
+    fn enter_pid_namespace(&self) -> Result<Detour, ProcessError> {
+        let mut detour = Detour::default();
+        if self.namespaces.contains(&LinuxNamespaceType::Pid) {
+            detour
+                .join(self.pidfd.as_fd(), LinkNameSpaceType::ProcessID)
+                .map_err(ProcessError::system("join the container's pid namespace"))?;
+        }
+        Ok(detour)
+    }
+
+    fn become_process(&self, request: ExecRequest<'_>, channel: Channel) -> ! {
+        let process = ProcessInit {
+            channel,
+            process: request.process,
+            user: request.user,
+            additional_groups: request.additional_groups,
+            stdio: child_stdio(request.stdio, request.process),
+            filter: self.filter.as_ref(),
+            wait: Wait::None,
+            start_hooks: None,
+            host_proc: None,
+            identity: Identity::default(),
+            environment: Vec::new(),
+            program: None,
+            has_working_directory: false,
+        };
+        init::run_join(JoinInit {
+            process,
+            container: self.pidfd.as_fd(),
+            namespaces: self.namespaces.iter().map(|kind| join_flag(*kind)).collect(),
+            has_user_namespace: self.namespaces.contains(&LinuxNamespaceType::User),
+        })
+    }
+
+    fn accompany(
+        &self,
+        pid: Pid,
+        pidfd: OwnedFd,
+        channel: &Channel,
+    ) -> Result<ExecProcess, ProcessError> {
+        let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
+        let result = self.cgroup.driver().admit(pid).map_err(ProcessError::from).and_then(|()| {
+            channel
+                .send(Message::CgroupReady)
+                .map_err(ProcessError::system("speak to the process"))?;
+            let pidfd = process.pidfd.as_fd();
+            watch::await_execution(channel, pidfd, &mut process.warnings, &mut process.terminal)
+        });
+        if result.is_err() {
+            let _ = rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL);
+            reap(process.pidfd.as_fd());
+        }
+        result.map(|()| process)
+    }
+}
+
+/// The flag for joining by a pidfd. The pid namespace is joined by the parent, beforehand.
+fn join_flag(kind: LinuxNamespaceType) -> ThreadNameSpaceType {
+    match kind {
+        LinuxNamespaceType::Mount => ThreadNameSpaceType::MOUNT,
+        LinuxNamespaceType::Cgroup => ThreadNameSpaceType::CONTROL_GROUP,
+        LinuxNamespaceType::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
+        LinuxNamespaceType::Ipc => ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
+        LinuxNamespaceType::User => ThreadNameSpaceType::USER,
+        LinuxNamespaceType::Network => ThreadNameSpaceType::NETWORK,
+        LinuxNamespaceType::Time => ThreadNameSpaceType::TIME,
+        LinuxNamespaceType::Pid => ThreadNameSpaceType::empty(),
+    }
+}

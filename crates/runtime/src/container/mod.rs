@@ -1,0 +1,192 @@
+//! A container, from its maker's side.
+
+mod create;
+mod detour;
+mod exec;
+mod watch;
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use oci::runtime::{Hook, Hooks, LinuxNamespaceType, Spec};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
+
+use crate::cgroups::{Cgroup, CgroupError};
+use crate::channel::{Channel, Message};
+use crate::error::ProcessError;
+use crate::hooks;
+use crate::plan;
+use crate::seccomp::{self, Filter};
+
+pub use create::create;
+pub use exec::ExecProcess;
+
+/// A container could not be created; nothing of it is left.
+pub type CreateError = ProcessError;
+/// A container could not be started.
+pub type StartError = ProcessError;
+/// A further process could not be run.
+pub type ExecError = ProcessError;
+/// A container's cgroups could not be removed.
+pub type DeleteError = CgroupError;
+
+/// A container, created and perhaps started. Dropping it leaves it as it is.
+#[derive(Debug)]
+pub struct Container {
+    id: String,
+    version: String,
+    bundle: PathBuf,
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// To the first process, until it runs its program.
+    channel: Option<Channel>,
+    terminal: Option<OwnedFd>,
+    warnings: Vec<String>,
+    cgroup: Cgroup,
+    /// For further processes.
+    filter: Option<Filter>,
+    /// The kinds of namespaces that are not the host's.
+    namespaces: Vec<LinuxNamespaceType>,
+    poststart: Vec<Hook>,
+    poststop: Vec<Hook>,
+}
+
+impl Container {
+    /// The first process, in the caller's pid namespace.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The first process. Readable once it has ended; `waitid` it then.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The terminal's master side, once.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    /// What was done only in part, for people to read.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The container's limits and its list of processes.
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Executes the program. Comes back once it has succeeded, or with its error.
+    pub fn start(&mut self) -> Result<(), StartError> {
+        let Some(channel) = self.channel.take() else {
+            return Err(ProcessError::invalid("start", "the container has been started before"));
+        };
+        start_over(&channel, self.pidfd.as_fd(), &mut self.warnings)?;
+        let state = self.state("running");
+        hooks::run("poststart", &self.poststart, &state)
+    }
+
+    /// A container that another process created, from what that one recorded.
+    pub fn open(id: &str, spec: &Spec, bundle: PathBuf, pid: Pid) -> Result<Self, ProcessError> {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|error| ProcessError::system("find the container's process")(error.into()))?;
+        let filter = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+        let filter = filter.map(seccomp::compile).transpose().map_err(|error| {
+            ProcessError::invalid(format!("linux.seccomp.{}", error.field), error.reason)
+        })?;
+        Ok(Self {
+            id: id.to_owned(),
+            version: spec.version().clone(),
+            bundle,
+            pid,
+            pidfd,
+            channel: None,
+            terminal: None,
+            warnings: Vec::new(),
+            cgroup: Cgroup::open(&cgroup_path(id, spec))?,
+            filter,
+            namespaces: namespaces_of(spec),
+            poststart: hooks_of(spec, Hooks::poststart),
+            poststop: hooks_of(spec, Hooks::poststop),
+        })
+    }
+
+    /// Kills what is left, waits for the first process if it is the caller's child, removes
+    /// the cgroups and runs the `poststop` hooks.
+    pub fn delete(self) -> Result<(), DeleteError> {
+        // Whatever the first process was waiting for, it will not come.
+        drop(self.channel);
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let killed = self.cgroup.kill_all();
+        reap(self.pidfd.as_fd());
+        let removed = watch::await_empty(&self.cgroup).and_then(|()| self.cgroup.driver().remove());
+        let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle);
+        // The container is gone whatever they say.
+        let _ = hooks::run("poststop", &self.poststop, &state);
+        removed.and(killed.or_else(ignore_missing))
+    }
+
+    fn state(&self, status: &str) -> String {
+        let pid = self.pid.as_raw_nonzero().get();
+        plan::state(&self.version, &self.id, status, pid, &self.bundle)
+    }
+}
+
+/// A cgroup that is gone has no processes either.
+fn ignore_missing(error: CgroupError) -> Result<(), CgroupError> {
+    match &error {
+        CgroupError::Write { source, .. } | CgroupError::Read { source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        _ => Err(error),
+    }
+}
+
+/// Starts a container that waits at a socket, as one does whose maker has gone.
+pub fn start_by_socket(socket: OwnedFd, pidfd: BorrowedFd<'_>) -> Result<Vec<String>, StartError> {
+    let mut warnings = Vec::new();
+    start_over(&Channel::over(socket), pidfd, &mut warnings)?;
+    Ok(warnings)
+}
+
+fn start_over(
+    channel: &Channel,
+    pidfd: BorrowedFd<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(), ProcessError> {
+    let error = ProcessError::system("start the container's process");
+    if let Err(source) = channel.send(Message::Start) {
+        return Err(error(source));
+    }
+    watch::await_execution(channel, pidfd, warnings, &mut None)
+}
+
+/// Waits for a process that ends, and takes its exit status. One that is not the caller's
+/// child is only waited for.
+fn reap(pidfd: BorrowedFd<'_>) {
+    loop {
+        match waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CHILD) => return watch::await_end(pidfd),
+            _ => return,
+        }
+    }
+}
+
+fn cgroup_path(id: &str, spec: &Spec) -> PathBuf {
+    plan::cgroup_path(id, spec.linux().as_ref())
+}
+
+fn hooks_of(spec: &Spec, of: fn(&Hooks) -> &Option<Vec<Hook>>) -> Vec<Hook> {
+    spec.hooks().as_ref().and_then(|hooks| of(hooks).clone()).unwrap_or_default()
+}
+
+fn namespaces_of(spec: &Spec) -> Vec<LinuxNamespaceType> {
+    let linux = spec.linux().as_ref();
+    let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    namespaces.iter().map(oci::runtime::LinuxNamespace::typ).collect()
+}

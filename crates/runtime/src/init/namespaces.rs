@@ -1,0 +1,198 @@
+//! Leaving the host's namespaces, and waiting for the parent at the right moments.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::net::{SocketFlags, accept_with};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
+
+use linux::namespaces::Namespaces;
+
+use crate::channel::{Channel, Message};
+
+use super::{ChildStdio, ContainerInit, Doing as _, JoinInit, ProcessInit, StepError, Wait};
+
+pub(super) fn close_foreign_descriptors(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let mut kept = init.process.descriptors();
+    kept.extend(init.network_namespace);
+    kept.extend(init.plan.joined.iter().map(|namespace| namespace.fd.as_fd()));
+    become_unreachable(&kept)
+}
+
+pub(super) fn close_foreign_descriptors_to_join(init: &mut JoinInit<'_>) -> Result<(), StepError> {
+    let mut kept = init.process.descriptors();
+    kept.push(init.container);
+    become_unreachable(&kept)
+}
+
+/// From here on no process of the container can read this one's memory or descriptors, or
+/// reach this program's file through it, until `execve` lifts the ban.
+fn become_unreachable(kept: &[BorrowedFd<'_>]) -> Result<(), StepError> {
+    linux::process::close_descriptors_except(kept)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    linux::process::reset_signals();
+    Ok(())
+}
+
+impl ProcessInit<'_> {
+    /// What this process needs of what it inherited.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let mut kept = vec![self.channel.as_fd()];
+        if let ChildStdio::Descriptors(streams) = &self.stdio {
+            kept.extend(streams.iter().map(|stream| stream.as_fd()));
+        }
+        if let Wait::Socket(socket) = &self.wait {
+            kept.push(socket.as_fd());
+        }
+        kept
+    }
+}
+
+/// Joins the namespaces that the configuration names by path. Those of processes were the
+/// parent's business: they are for a process's children only.
+pub(super) fn join(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let is_left_to_us = !init.plan.is_joined_by_parent(LinkNameSpaceType::Network);
+    if let Some(network) = init.network_namespace.filter(|_| is_left_to_us) {
+        move_into_link_name_space(network, Some(LinkNameSpaceType::Network))
+            .doing(|| "the network namespace".to_owned())?;
+    }
+    for namespace in &init.plan.joined {
+        if !init.plan.is_joined_by_parent(namespace.kind) {
+            super::join_namespace(namespace)?;
+        }
+    }
+    Ok(())
+}
+
+/// In a new user namespace nobody is anybody until the parent has written the mappings.
+pub(super) fn become_root(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    if !init.plan.has_user_namespace() {
+        return Ok(());
+    }
+    if init.plan.new.contains(Namespaces::USER) {
+        init.process.expect_message(|message| matches!(message, Message::UsersMapped))?;
+    }
+    become_namespace_root()
+}
+
+fn become_namespace_root() -> Result<(), StepError> {
+    use rustix::process::{Gid, Uid};
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    // Changing the ids has made it dumpable or not as the kernel saw fit.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// A session and a keyring of its own: no terminal of the host's, no keys of the host's.
+pub(super) fn start_session(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    let _ = process;
+    setsid()?;
+    match linux::process::join_new_keyring(c"wharf") {
+        // A kernel without keyrings, or a user with no more room for them, has no secret there.
+        Err(error)
+            if matches!(
+                rustix::io::Errno::from_io_error(&error),
+                Some(rustix::io::Errno::NOSYS | rustix::io::Errno::DQUOT | rustix::io::Errno::PERM)
+            ) =>
+        {
+            Ok(())
+        }
+        result => Ok(result?),
+    }
+}
+
+pub(super) fn bring_up_loopback(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    if init.plan.new.contains(Namespaces::NETWORK) {
+        linux::loopback::bring_up()?;
+    }
+    Ok(())
+}
+
+pub(super) fn set_host_name(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    if let Some(name) = init.spec.hostname().as_ref().filter(|name| !name.is_empty()) {
+        rustix::system::sethostname(name.as_bytes())?;
+    }
+    if let Some(name) = init.spec.domainname().as_ref().filter(|name| !name.is_empty()) {
+        rustix::system::setdomainname(name.as_bytes()).doing(|| "the domain name".to_owned())?;
+    }
+    Ok(())
+}
+
+/// Waits until the parent has made the cgroup and moved this process there; then makes it the
+/// root of a cgroup namespace, if one is asked for.
+pub(super) fn await_cgroup(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    if init.is_cgroup_ready {
+        return Ok(());
+    }
+    init.process.expect_message(|message| matches!(message, Message::CgroupReady))?;
+    init.is_cgroup_ready = true;
+    if init.plan.has_new_cgroup_namespace {
+        linux::namespaces::unshare(Namespaces::CGROUP)?;
+    }
+    Ok(())
+}
+
+pub(super) fn await_cgroup_to_join(init: &mut JoinInit<'_>) -> Result<(), StepError> {
+    init.process.expect_message(|message| matches!(message, Message::CgroupReady))
+}
+
+/// The hooks of the host run while this process waits; those of the container run here.
+pub(super) fn await_hooks(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let Some(hooks) = init.spec.hooks() else { return Ok(()) };
+    if init.plan.has_host_hooks {
+        init.process.channel.send(Message::HooksDue)?;
+        init.process.expect_message(|message| matches!(message, Message::HooksDone))?;
+    }
+    let hooks = hooks.create_container().as_deref().unwrap_or_default();
+    let state = init.plan.state(init.id, "creating", own_host_pid(&init.process)?, init.bundle);
+    crate::hooks::run("createContainer", hooks, &state)
+        .map_err(|error| StepError::Refused(error.to_string()))
+}
+
+/// This process's number in the host's pid namespace, which it cannot ask for otherwise.
+fn own_host_pid(process: &ProcessInit<'_>) -> Result<i32, StepError> {
+    let proc = process.host_proc.as_ref().expect("it is opened by an earlier step");
+    let name = rustix::fs::readlinkat(proc, "self", Vec::new())?;
+    Ok(name.to_str().ok().and_then(|name| name.parse().ok()).unwrap_or(0))
+}
+
+pub(super) fn join_container(init: &mut JoinInit<'_>) -> Result<(), StepError> {
+    // It would lead out of the container.
+    init.process.host_proc = None;
+    if !init.namespaces.is_empty() {
+        move_into_thread_name_spaces(init.container, init.namespaces)?;
+    }
+    if init.has_user_namespace {
+        become_namespace_root()?;
+    }
+    Ok(())
+}
+
+/// The first process of a container is ready here, and waits to be started.
+pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    if matches!(process.wait, Wait::None) {
+        return Ok(());
+    }
+    process.channel.send(Message::Ready)?;
+    if let Wait::Socket(socket) = &process.wait {
+        let connection = accept_with(socket, SocketFlags::CLOEXEC)?;
+        process.channel = Channel::over(connection);
+    }
+    process.wait = Wait::None;
+    process.expect_message(|message| matches!(message, Message::Start))?;
+    let Some(start) = &process.start_hooks else { return Ok(()) };
+    crate::hooks::run("startContainer", &start.hooks, &start.state)
+        .map_err(|error| StepError::Refused(error.to_string()))
+}
+
+impl ProcessInit<'_> {
+    /// Waits for one message of the parent, and for no other.
+    fn expect_message(&self, is_expected: fn(&Message) -> bool) -> Result<(), StepError> {
+        let message = self.await_message()?;
+        if is_expected(&message) {
+            return Ok(());
+        }
+        Err(StepError::Refused(format!("the parent answered out of turn: {message:?}")))
+    }
+}

@@ -1,0 +1,163 @@
+//! Giving up what the process shall not have: ids, capabilities, system calls.
+//!
+//! The ids change first and the permitted capabilities survive it (`PR_SET_KEEPCAPS`), since
+//! installing a filter may still need one. The effective ones are the configuration's own only
+//! at the end.
+
+use oci::runtime::{Capabilities, Capability, LinuxCapabilities};
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
+
+use super::{Doing as _, ProcessInit, StepError};
+
+pub(super) fn change_user(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    drop_bounding(wanted(process, LinuxCapabilities::bounding))?;
+    set_keep_capabilities(true)?;
+    let identity = &process.identity;
+    let groups: Vec<Gid> =
+        identity.additional_groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    match set_thread_groups(&groups) {
+        // A user namespace whose maker had no right to map groups forbids it.
+        Err(Errno::PERM) if groups.is_empty() => {}
+        result => result.doing(|| "the additional groups".to_owned())?,
+    }
+    let group = Gid::from_raw(identity.group);
+    set_thread_res_gid(group, group, group).doing(|| format!("group {group:?}"))?;
+    let user = Uid::from_raw(identity.user);
+    set_thread_res_uid(user, user, user).doing(|| format!("user {user:?}"))?;
+    // The change of ids has set it as the kernel saw fit.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    let umask = process.process.user().umask().unwrap_or(0o022);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask & 0o777));
+    Ok(())
+}
+
+fn drop_bounding(kept: CapabilitySet) -> Result<(), StepError> {
+    for bit in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        if kept.contains(capability) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            // The kernel knows no more.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error).doing(|| "the bounding set".to_owned()),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn install_filter_with_privilege(
+    process: &mut ProcessInit<'_>,
+) -> Result<(), StepError> {
+    if process.process.no_new_privileges() == Some(true) {
+        return Ok(());
+    }
+    if process.filter.is_some() {
+        // The change of user has taken the effective ones away.
+        let mut sets = capabilities(None)?;
+        sets.effective |= CapabilitySet::SYS_ADMIN & sets.permitted;
+        rustix::thread::set_capabilities(None, sets)?;
+    }
+    install_filter(process)
+}
+
+pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    let present = capabilities(None)?;
+    let inheritable = wanted(process, LinuxCapabilities::inheritable);
+    // What this process itself lacks it cannot give.
+    let permitted = wanted(process, LinuxCapabilities::permitted) & present.permitted;
+    let effective = wanted(process, LinuxCapabilities::effective) & permitted;
+    let sets =
+        CapabilitySets { effective, permitted, inheritable: inheritable & present.permitted };
+    rustix::thread::set_capabilities(None, sets)?;
+    clear_ambient_capability_set()?;
+    for capability in wanted(process, LinuxCapabilities::ambient) & permitted & inheritable {
+        configure_capability_in_ambient_set(capability, true)
+            .doing(|| "the ambient set".to_owned())?;
+    }
+    Ok(())
+}
+
+pub(super) fn install_filter_without_privilege(
+    process: &mut ProcessInit<'_>,
+) -> Result<(), StepError> {
+    if process.process.no_new_privileges() != Some(true) {
+        return Ok(());
+    }
+    set_no_new_privs(true)?;
+    install_filter(process)
+}
+
+fn install_filter(process: &ProcessInit<'_>) -> Result<(), StepError> {
+    match process.filter {
+        Some(filter) => Ok(linux::seccomp::install(&filter.instructions, filter.flags)?),
+        None => Ok(()),
+    }
+}
+
+/// One of the configuration's sets. Without any configuration there are none.
+fn wanted(
+    process: &ProcessInit<'_>,
+    set: fn(&LinuxCapabilities) -> &Option<Capabilities>,
+) -> CapabilitySet {
+    let Some(capabilities) = process.process.capabilities() else { return CapabilitySet::empty() };
+    set(capabilities)
+        .iter()
+        .flatten()
+        .map(|capability| flag_of(*capability))
+        .fold(CapabilitySet::empty(), CapabilitySet::union)
+}
+
+fn flag_of(capability: Capability) -> CapabilitySet {
+    match capability {
+        Capability::AuditControl => CapabilitySet::AUDIT_CONTROL,
+        Capability::AuditRead => CapabilitySet::AUDIT_READ,
+        Capability::AuditWrite => CapabilitySet::AUDIT_WRITE,
+        Capability::BlockSuspend => CapabilitySet::BLOCK_SUSPEND,
+        Capability::Bpf => CapabilitySet::BPF,
+        Capability::CheckpointRestore => CapabilitySet::CHECKPOINT_RESTORE,
+        Capability::Chown => CapabilitySet::CHOWN,
+        Capability::DacOverride => CapabilitySet::DAC_OVERRIDE,
+        Capability::DacReadSearch => CapabilitySet::DAC_READ_SEARCH,
+        Capability::Fowner => CapabilitySet::FOWNER,
+        Capability::Fsetid => CapabilitySet::FSETID,
+        Capability::IpcLock => CapabilitySet::IPC_LOCK,
+        Capability::IpcOwner => CapabilitySet::IPC_OWNER,
+        Capability::Kill => CapabilitySet::KILL,
+        Capability::Lease => CapabilitySet::LEASE,
+        Capability::LinuxImmutable => CapabilitySet::LINUX_IMMUTABLE,
+        Capability::MacAdmin => CapabilitySet::MAC_ADMIN,
+        Capability::MacOverride => CapabilitySet::MAC_OVERRIDE,
+        Capability::Mknod => CapabilitySet::MKNOD,
+        Capability::NetAdmin => CapabilitySet::NET_ADMIN,
+        Capability::NetBindService => CapabilitySet::NET_BIND_SERVICE,
+        Capability::NetBroadcast => CapabilitySet::NET_BROADCAST,
+        Capability::NetRaw => CapabilitySet::NET_RAW,
+        Capability::Perfmon => CapabilitySet::PERFMON,
+        Capability::Setgid => CapabilitySet::SETGID,
+        Capability::Setfcap => CapabilitySet::SETFCAP,
+        Capability::Setpcap => CapabilitySet::SETPCAP,
+        Capability::Setuid => CapabilitySet::SETUID,
+        Capability::SysAdmin => CapabilitySet::SYS_ADMIN,
+        Capability::SysBoot => CapabilitySet::SYS_BOOT,
+        Capability::SysChroot => CapabilitySet::SYS_CHROOT,
+        Capability::SysModule => CapabilitySet::SYS_MODULE,
+        Capability::SysNice => CapabilitySet::SYS_NICE,
+        Capability::SysPacct => CapabilitySet::SYS_PACCT,
+        Capability::SysPtrace => CapabilitySet::SYS_PTRACE,
+        Capability::SysRawio => CapabilitySet::SYS_RAWIO,
+        Capability::SysResource => CapabilitySet::SYS_RESOURCE,
+        Capability::SysTime => CapabilitySet::SYS_TIME,
+        Capability::SysTtyConfig => CapabilitySet::SYS_TTY_CONFIG,
+        Capability::Syslog => CapabilitySet::SYSLOG,
+        Capability::WakeAlarm => CapabilitySet::WAKE_ALARM,
+    }
+}

@@ -1,0 +1,235 @@
+//! The container's root file system: mounted here, in the container's own mount namespace, so
+//! that it goes when the namespace goes.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use linux::mounts::{Attributes, Change, Depth, Propagation};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    move_mount, open_tree, unmount,
+};
+use rustix::process::{chdir, fchdir, pivot_root};
+
+use crate::request::Root;
+
+use super::rooted::{self, Missing};
+use super::{ContainerInit, Doing as _, StepError};
+
+/// No mount made from here on is seen on the host, unless the configuration wants it.
+pub(super) fn detach(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let (propagation, depth) =
+        init.plan.root_propagation.unwrap_or((Propagation::Slave, Depth::Recursive));
+    let root = open_place(Path::new("/"))?;
+    linux::mounts::change(
+        root.as_fd(),
+        depth,
+        Change { propagation: Some(propagation), ..Change::default() },
+    )?;
+    Ok(())
+}
+
+pub(super) fn mount(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let (tree, place) = match init.root_source {
+        Root::Directory(path) => (clone_tree(path)?, path.clone()),
+        Root::Overlay { lowers, upper, work, volatile } => {
+            let overlay = Overlay { lowers, upper, work, volatile: *volatile };
+            // Any place will do that the host has anyway; in this namespace the overlay's own
+            // upper folder is in nobody's way.
+            match overlay.mount_detached() {
+                Err(StepError::Plain(error)) if error.raw_os_error() == Some(LAYERS_UNKNOWN) => {
+                    overlay.mount_at(upper)?;
+                    init.root = Some(open_place(upper)?);
+                    return Ok(());
+                }
+                result => (result?, upper.clone()),
+            }
+        }
+    };
+    let target = open_place(&place).doing(|| place.display().to_string())?;
+    if init.plan.root_propagation.is_some_and(|(kind, _)| kind == Propagation::Shared) {
+        keep_from_spreading(&place)?;
+    }
+    attach(&tree, &target)?;
+    init.root = Some(tree);
+    Ok(())
+}
+
+/// Puts a detached mount at a place.
+pub(super) fn attach(mount: &OwnedFd, place: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, "", place, "", flags)
+}
+
+fn open_place(path: &Path) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// A copy of the mounts at `path`, to be put elsewhere.
+fn clone_tree(path: &Path) -> Result<OwnedFd, StepError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE;
+    open_tree(CWD, path, flags).doing(|| path.display().to_string())
+}
+
+/// On a host whose mounts are shared, and with a configuration that keeps them so, the root
+/// itself would appear on the host, were the mount below it not private.
+fn keep_from_spreading(place: &Path) -> Result<(), StepError> {
+    let mut place: PathBuf = place.to_owned();
+    loop {
+        let status = statx(CWD, &place, AtFlags::empty(), StatxFlags::BASIC_STATS)?;
+        if status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) || !place.pop() {
+            break;
+        }
+    }
+    let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
+    linux::mounts::change(open_place(&place)?.as_fd(), Depth::One, change)?;
+    Ok(())
+}
+
+/// What the kernel says before 6.5 when layers are given one by one.
+const LAYERS_UNKNOWN: i32 = Errno::INVAL.raw_os_error();
+
+struct Overlay<'a> {
+    lowers: &'a [PathBuf],
+    upper: &'a Path,
+    work: &'a Path,
+    volatile: bool,
+}
+
+impl Overlay<'_> {
+    /// Layer by layer, so that no page of options limits their number. Needs Linux 6.5.
+    fn mount_detached(&self) -> Result<OwnedFd, StepError> {
+        let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        let configured = self.configure(&context);
+        let created = match configured {
+            Ok(()) => fsconfig_create(&context).doing(|| kernel_log(&context)),
+            error => error,
+        };
+        created?;
+        Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
+    }
+
+    fn configure(&self, context: &OwnedFd) -> Result<(), StepError> {
+        for (at, lower) in self.lowers.iter().enumerate() {
+            match fsconfig_set_string(context, "lowerdir+", lower) {
+                // Not the layer: the kernel does not know the option.
+                Err(Errno::INVAL) if at == 0 && lower.exists() => {
+                    return Err(Errno::INVAL.into());
+                }
+                result => result.doing(|| self.explain(context, lower))?,
+            }
+        }
+        fsconfig_set_string(context, "upperdir", self.upper)
+            .doing(|| self.explain(context, self.upper))?;
+        fsconfig_set_string(context, "workdir", self.work)
+            .doing(|| self.explain(context, self.work))?;
+        if self.volatile {
+            fsconfig_set_flag(context, "volatile")?;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, context: &OwnedFd, path: &Path) -> String {
+        let said = kernel_log(context);
+        if said.is_empty() { format!("`{}`", path.display()) } else { said }
+    }
+
+    /// All in one page of options, as before Linux 6.5.
+    fn mount_at(&self, place: &Path) -> Result<(), StepError> {
+        let mut options = b"lowerdir=".to_vec();
+        for (at, lower) in self.lowers.iter().enumerate() {
+            if at > 0 {
+                options.push(b':');
+            }
+            append_escaped(&mut options, lower);
+        }
+        options.extend(b",upperdir=");
+        append_escaped(&mut options, self.upper);
+        options.extend(b",workdir=");
+        append_escaped(&mut options, self.work);
+        if self.volatile {
+            options.extend(b",volatile");
+        }
+        if options.len() >= rustix::param::page_size() {
+            return Err(StepError::Refused(format!(
+                "{} layers need a kernel of at least 6.5",
+                self.lowers.len()
+            )));
+        }
+        let options = CString::new(options).map_err(|_| Errno::INVAL)?;
+        rustix::mount::mount("overlay", place, "overlay", MountFlags::empty(), options.as_c_str())?;
+        Ok(())
+    }
+}
+
+/// Colons separate layers, commas options.
+fn append_escaped(options: &mut Vec<u8>, path: &Path) {
+    for byte in path.as_os_str().as_bytes() {
+        if matches!(byte, b':' | b',' | b'\\') {
+            options.push(b'\\');
+        }
+        options.push(*byte);
+    }
+}
+
+/// What the kernel has to say about a mount that it refused.
+pub(super) fn kernel_log(context: &OwnedFd) -> String {
+    let mut said = Vec::new();
+    let mut line = [0; 512];
+    while let Ok(length) = rustix::io::read(context, &mut line) {
+        let text = String::from_utf8_lossy(&line[..length]);
+        // `e ` is an error, `w ` a warning, `i ` information.
+        if let Some(error) = text.strip_prefix("e ") {
+            said.push(error.trim_end().to_owned());
+        }
+    }
+    said.join("; ")
+}
+
+/// Makes the container's root the root, and lets go of the host's.
+pub(super) fn enter(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let host = open_place(Path::new("/"))?;
+    fchdir(init.root())?;
+    // The old root ends up on top of the new one: see `pivot_root(2)`, "pivot_root(., .)".
+    pivot_root(".", ".")?;
+    fchdir(&host)?;
+    if init.plan.root_propagation.is_some() {
+        // Unmounting must not spread to the host either.
+        let change = Change { propagation: Some(Propagation::Slave), ..Change::default() };
+        linux::mounts::change(host.as_fd(), Depth::Recursive, change)?;
+    }
+    // Nothing of the host's may stay reachable through what was open before.
+    init.process.host_proc = None;
+    init.null_device = None;
+    unmount(".", UnmountFlags::DETACH)?;
+    chdir("/")?;
+    if let Some((propagation, depth)) = init.plan.root_propagation {
+        let change = Change { propagation: Some(propagation), ..Change::default() };
+        linux::mounts::change(init.root(), depth, change)?;
+    }
+    Ok(())
+}
+
+pub(super) fn make_working_directory(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    let path = init.process.process.cwd();
+    match rooted::open_or_create(init.root(), path, Missing::Directory) {
+        // A read-only root without the folder: entering it will say so.
+        Err(error) if error.raw_os_error() == Some(Errno::ROFS.raw_os_error()) => Ok(()),
+        result => result.map(drop).doing(|| format!("`{}`", path.display())),
+    }
+}
+
+pub(super) fn make_read_only(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    if init.plan.is_root_read_only {
+        let change = Change { set: Attributes::RDONLY, ..Change::default() };
+        linux::mounts::change(init.root(), Depth::One, change)?;
+    }
+    Ok(())
+}

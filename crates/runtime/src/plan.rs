@@ -1,0 +1,408 @@
+//! A configuration, checked and digested, before anything is made.
+//!
+//! What makes no sense and what this runtime does not do is refused here, by the field's name.
+//! Nothing is ignored but annotations and the sections of other operating systems.
+
+mod kernel_parameters;
+mod mounts;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use linux::mounts::{Depth, Propagation};
+use linux::namespaces::Namespaces;
+use oci::runtime::{
+    Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, LinuxResources, Process, Spec,
+};
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::LinkNameSpaceType;
+
+use crate::error::ProcessError;
+use crate::mount_options::parse_propagation;
+use crate::seccomp::{self, Filter};
+
+pub(crate) use mounts::{MountKind, PlannedMount};
+
+/// What there is to do for a container.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) linux: &'a Linux,
+    /// The namespaces to clone into.
+    pub(crate) new: Namespaces,
+    /// Of cgroups: entered later, once the cgroup is there.
+    pub(crate) has_new_cgroup_namespace: bool,
+    pub(crate) joined: Vec<JoinedNamespace>,
+    pub(crate) user_mappings: &'a [LinuxIdMapping],
+    pub(crate) group_mappings: &'a [LinuxIdMapping],
+    pub(crate) mounts: Vec<PlannedMount<'a>>,
+    pub(crate) root_propagation: Option<(Propagation, Depth)>,
+    pub(crate) is_root_read_only: bool,
+    /// `/dev` is a folder of the host's: nothing is made in it.
+    pub(crate) has_foreign_dev: bool,
+    /// Hooks that run on the host while the container waits.
+    pub(crate) has_host_hooks: bool,
+    pub(crate) cgroup_path: PathBuf,
+    pub(crate) resources: LinuxResources,
+    pub(crate) filter: Option<Filter>,
+    version: &'a str,
+}
+
+/// A namespace of somebody else's.
+#[derive(Debug)]
+pub(crate) struct JoinedNamespace {
+    pub(crate) kind: LinkNameSpaceType,
+    pub(crate) path: PathBuf,
+    pub(crate) fd: OwnedFd,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks `spec` for the container `id`. `has_network_namespace` says that the caller
+    /// brings one.
+    pub(crate) fn new(
+        id: &str,
+        spec: &'a Spec,
+        bundle: &Path,
+        has_network_namespace: bool,
+    ) -> Result<Self, ProcessError> {
+        check_version(spec.version())?;
+        let process = spec.process().as_ref().ok_or_else(|| invalid("process", "is missing"))?;
+        check_process("process", process)?;
+        let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "is missing"))?;
+        refuse_unsupported(linux)?;
+
+        let mut plan = Self {
+            process,
+            linux,
+            new: Namespaces::empty(),
+            has_new_cgroup_namespace: false,
+            joined: Vec::new(),
+            user_mappings: linux.uid_mappings().as_deref().unwrap_or_default(),
+            group_mappings: linux.gid_mappings().as_deref().unwrap_or_default(),
+            mounts: mounts::plan(spec.mounts().as_deref().unwrap_or_default(), bundle)?,
+            root_propagation: root_propagation(linux)?,
+            is_root_read_only: spec
+                .root()
+                .as_ref()
+                .is_some_and(|root| root.readonly() == Some(true)),
+            has_foreign_dev: false,
+            has_host_hooks: has_host_hooks(spec),
+            cgroup_path: cgroup_path(id, Some(linux)),
+            resources: linux.resources().clone().unwrap_or_default(),
+            filter: filter(linux)?,
+            version: spec.version(),
+        };
+        plan.has_foreign_dev = plan.mounts.iter().any(PlannedMount::is_foreign_dev);
+        plan.add_namespaces(linux, has_network_namespace)?;
+        plan.check_names(spec)?;
+        plan.check_parameters()?;
+        Ok(plan)
+    }
+
+    fn add_namespaces(
+        &mut self,
+        linux: &Linux,
+        has_network_namespace: bool,
+    ) -> Result<(), ProcessError> {
+        let mut seen = Vec::new();
+        for (at, namespace) in linux.namespaces().iter().flatten().enumerate() {
+            if seen.contains(&namespace.typ()) {
+                let reason = format!("there is another one of type `{}`", namespace.typ());
+                return Err(invalid(format!("linux.namespaces[{at}]"), reason));
+            }
+            seen.push(namespace.typ());
+            if namespace.typ() == LinuxNamespaceType::Network && has_network_namespace {
+                continue;
+            }
+            self.add_namespace(at, namespace)?;
+        }
+        if !self.new.contains(Namespaces::MOUNT) {
+            return Err(invalid("linux.namespaces", "a new one of type `mount` is needed"));
+        }
+        if self.new.contains(Namespaces::USER) && self.user_mappings.is_empty() {
+            return Err(invalid("linux.uidMappings", "a user namespace needs some"));
+        }
+        if self.new.contains(Namespaces::USER) && self.group_mappings.is_empty() {
+            return Err(invalid("linux.gidMappings", "a user namespace needs some"));
+        }
+        Ok(())
+    }
+
+    fn add_namespace(&mut self, at: usize, namespace: &LinuxNamespace) -> Result<(), ProcessError> {
+        let field = || format!("linux.namespaces[{at}]");
+        let path = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty());
+        let Some(path) = path else {
+            match namespace.typ() {
+                LinuxNamespaceType::Cgroup => self.has_new_cgroup_namespace = true,
+                kind => self.new |= clone_flag(kind).ok_or_else(|| not_done(field()))?,
+            }
+            return Ok(());
+        };
+        let kind =
+            join_kind(namespace.typ()).ok_or_else(|| not_done(format!("{}.path", field())))?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+            let error = std::io::Error::from(error);
+            invalid(format!("{}.path", field()), format!("`{}`: {error}", path.display()))
+        })?;
+        self.joined.push(JoinedNamespace { kind, path: path.clone(), fd });
+        Ok(())
+    }
+
+    /// Names are set in the UTS namespace, which must not be the host's.
+    fn check_names(&self, spec: &Spec) -> Result<(), ProcessError> {
+        let has_own = self.has_own(Namespaces::UTS, LinkNameSpaceType::HostNameAndNISDomainName);
+        for (field, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
+            if !has_own && name.as_ref().is_some_and(|name| !name.is_empty()) {
+                return Err(invalid(field, "it needs a namespace of type `uts`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_parameters(&self) -> Result<(), ProcessError> {
+        for (name, _) in self.linux.sysctl().iter().flatten() {
+            let field = format!("linux.sysctl.{name}");
+            let (new, joined, word) = match kernel_parameters::namespace_of(name) {
+                Some(kind) => kind,
+                None => return Err(invalid(field, "is not in a separate kernel namespace")),
+            };
+            // A network namespace may also come from the caller, and then is not the host's.
+            if !self.has_own(new, joined)
+                && !(new == Namespaces::NETWORK && !self.uses_host_network())
+            {
+                return Err(invalid(field, format!("it needs a namespace of type `{word}`")));
+            }
+        }
+        Ok(())
+    }
+
+    fn uses_host_network(&self) -> bool {
+        !self
+            .linux
+            .namespaces()
+            .iter()
+            .flatten()
+            .any(|namespace| namespace.typ() == LinuxNamespaceType::Network)
+    }
+
+    fn has_own(&self, new: Namespaces, joined: LinkNameSpaceType) -> bool {
+        self.new.contains(new) || self.joined.iter().any(|namespace| namespace.kind == joined)
+    }
+
+    pub(crate) fn has_user_namespace(&self) -> bool {
+        self.new.contains(Namespaces::USER)
+    }
+
+    /// Whether the parent joins namespaces of a kind for its child: those of pids are for
+    /// children only, and from within a new user namespace nothing of the host's can be joined.
+    pub(crate) fn is_joined_by_parent(&self, kind: LinkNameSpaceType) -> bool {
+        kind == LinkNameSpaceType::ProcessID || self.has_user_namespace()
+    }
+
+    /// The container's state, as hooks are given it.
+    pub(crate) fn state(&self, id: &str, status: &str, pid: i32, bundle: &Path) -> String {
+        state(self.version, id, status, pid, bundle)
+    }
+}
+
+/// A container's state, as the specification has it.
+pub(crate) fn state(version: &str, id: &str, status: &str, pid: i32, bundle: &Path) -> String {
+    serde_json::json!({
+        "ociVersion": version,
+        "id": id,
+        "status": status,
+        "pid": pid,
+        "bundle": bundle,
+    })
+    .to_string()
+}
+
+/// Checks what a container's first process and a further one have in common.
+pub(crate) fn check_process(field: &str, process: &Process) -> Result<(), ProcessError> {
+    if process.args().as_ref().is_none_or(Vec::is_empty) {
+        return Err(invalid(format!("{field}.args"), "is empty"));
+    }
+    if !process.cwd().is_absolute() {
+        return Err(invalid(format!("{field}.cwd"), "it has to be an absolute path"));
+    }
+    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let unsupported = [
+        ("apparmorProfile", is_set(process.apparmor_profile())),
+        ("selinuxLabel", is_set(process.selinux_label())),
+        ("ioPriority", process.io_priority().is_some()),
+        ("scheduler", process.scheduler().is_some()),
+        ("execCPUAffinity", process.exec_cpu_affinity().is_some()),
+    ];
+    if let Some((name, _)) = unsupported.iter().find(|(_, is_used)| *is_used) {
+        return Err(not_done(format!("{field}.{name}")));
+    }
+    for limit in process.rlimits().iter().flatten() {
+        if limit.soft() > limit.hard() {
+            let reason = format!("{}: the soft limit is above the hard one", limit.typ());
+            return Err(invalid(format!("{field}.rlimits"), reason));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unsupported(linux: &Linux) -> Result<(), ProcessError> {
+    let memory = linux.resources().as_ref().and_then(|resources| *resources.memory());
+    // Docker still sends it, as -1 or 0, where nobody has asked for it.
+    #[allow(deprecated)]
+    let kernel_memory = memory.and_then(|memory| memory.kernel()).is_some_and(|limit| limit > 0);
+    let unsupported = [
+        ("netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
+        ("intelRdt", linux.intel_rdt().is_some()),
+        ("memoryPolicy", linux.memory_policy().is_some()),
+        ("personality", linux.personality().is_some()),
+        ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty())),
+        ("mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+        ("resources.memory.kernel", kernel_memory),
+    ];
+    match unsupported.iter().find(|(_, is_used)| *is_used) {
+        Some((name, _)) => Err(not_done(format!("linux.{name}"))),
+        None => Ok(()),
+    }
+}
+
+/// Any 1.x will do: later ones add fields, and those this runtime does not do are refused.
+fn check_version(version: &str) -> Result<(), ProcessError> {
+    if version.starts_with("1.") {
+        return Ok(());
+    }
+    Err(invalid("ociVersion", format!("`{version}` is no version 1")))
+}
+
+fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, Depth)>, ProcessError> {
+    let Some(word) = linux.rootfs_propagation().as_ref().filter(|word| !word.is_empty()) else {
+        return Ok(None);
+    };
+    let known = parse_propagation(word);
+    known
+        .map(Some)
+        .ok_or_else(|| invalid("linux.rootfsPropagation", format!("`{word}` is unknown")))
+}
+
+#[allow(deprecated)]
+fn has_host_hooks(spec: &Spec) -> bool {
+    spec.hooks().as_ref().is_some_and(|hooks| {
+        [hooks.prestart(), hooks.create_runtime()]
+            .iter()
+            .any(|hooks| hooks.as_ref().is_some_and(|hooks| !hooks.is_empty()))
+    })
+}
+
+/// Where nothing is said, below the hierarchy's root by the container's id.
+pub(crate) fn cgroup_path(id: &str, linux: Option<&Linux>) -> PathBuf {
+    let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
+    match path.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) => path.clone(),
+        None => Path::new("/wharf").join(id),
+    }
+}
+
+fn filter(linux: &Linux) -> Result<Option<Filter>, ProcessError> {
+    let compiled = linux.seccomp().as_ref().map(seccomp::compile).transpose();
+    compiled.map_err(|error| invalid(format!("linux.seccomp.{}", error.field), error.reason))
+}
+
+fn clone_flag(kind: LinuxNamespaceType) -> Option<Namespaces> {
+    match kind {
+        LinuxNamespaceType::Mount => Some(Namespaces::MOUNT),
+        LinuxNamespaceType::Uts => Some(Namespaces::UTS),
+        LinuxNamespaceType::Ipc => Some(Namespaces::IPC),
+        LinuxNamespaceType::User => Some(Namespaces::USER),
+        LinuxNamespaceType::Pid => Some(Namespaces::PID),
+        LinuxNamespaceType::Network => Some(Namespaces::NETWORK),
+        // Not by `clone`; see the caller.
+        LinuxNamespaceType::Cgroup | LinuxNamespaceType::Time => None,
+    }
+}
+
+fn join_kind(kind: LinuxNamespaceType) -> Option<LinkNameSpaceType> {
+    match kind {
+        LinuxNamespaceType::Uts => Some(LinkNameSpaceType::HostNameAndNISDomainName),
+        LinuxNamespaceType::Ipc => Some(LinkNameSpaceType::InterProcessCommunication),
+        LinuxNamespaceType::Pid => Some(LinkNameSpaceType::ProcessID),
+        LinuxNamespaceType::Network => Some(LinkNameSpaceType::Network),
+        LinuxNamespaceType::Cgroup => Some(LinkNameSpaceType::ControlGroup),
+        LinuxNamespaceType::Mount | LinuxNamespaceType::User | LinuxNamespaceType::Time => None,
+    }
+}
+
+fn invalid(field: impl Into<String>, reason: impl Into<String>) -> ProcessError {
+    ProcessError::invalid(field, reason)
+}
+
+fn not_done(field: impl Into<String>) -> ProcessError {
+    invalid(field, "is not supported")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refusal(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let mut json = serde_json::json!({
+            "ociVersion": "1.3.0",
+            "process": {"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["true"]},
+            "root": {"path": "rootfs"},
+            "mounts": [],
+            "linux": {"namespaces": [{"type": "mount"}]},
+        });
+        change(&mut json);
+        let spec: Spec = serde_json::from_value(json).unwrap();
+        match Plan::new("id", &spec, Path::new("/bundle"), false) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_accepted() {
+        assert_eq!(refusal(|json| json["ociVersion"] = "1.99.0".into()), "accepted");
+        let refusal = refusal(|json| json["ociVersion"] = "2.0.0".into());
+        assert_eq!(refusal, "ociVersion: `2.0.0` is no version 1");
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        let refused = refusal(|json| json["process"]["apparmorProfile"] = "x".into());
+        assert_eq!(refused, "process.apparmorProfile: is not supported");
+        let refused = refusal(|json| json["linux"]["mountLabel"] = "x".into());
+        assert_eq!(refused, "linux.mountLabel: is not supported");
+        let refused = refusal(|json| {
+            json["linux"]["namespaces"] = serde_json::json!([{"type": "mount"}, {"type": "time"}]);
+        });
+        assert_eq!(refused, "linux.namespaces[1]: is not supported");
+    }
+
+    #[test]
+    fn parameters_of_the_host_are_refused() {
+        let refused = refusal(|json| {
+            json["linux"]["sysctl"] = serde_json::json!({"kernel.panic": "1"});
+        });
+        assert_eq!(refused, "linux.sysctl.kernel.panic: is not in a separate kernel namespace");
+        let refused = refusal(|json| {
+            json["linux"]["sysctl"] = serde_json::json!({"net.ipv4.ip_forward": "1"});
+        });
+        assert_eq!(
+            refused,
+            "linux.sysctl.net.ipv4.ip_forward: it needs a namespace of type `network`"
+        );
+    }
+
+    #[test]
+    fn an_empty_command_is_refused() {
+        let refused = refusal(|json| json["process"]["args"] = serde_json::json!([]));
+        assert_eq!(refused, "process.args: is empty");
+    }
+
+    #[test]
+    fn a_name_needs_a_namespace() {
+        let refused = refusal(|json| json["hostname"] = "x".into());
+        assert_eq!(refused, "hostname: it needs a namespace of type `uts`");
+    }
+}

@@ -1,0 +1,33 @@
+//! Which parameters of the kernel belong to a namespace.
+
+use linux::namespaces::Namespaces;
+use rustix::thread::LinkNameSpaceType;
+
+/// Parameters of IPC namespaces.
+const IPC: [&str; 9] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+    "kernel.msg_next_id",
+];
+
+/// The namespace that a parameter belongs to, with the configuration's word for it; `None` for
+/// a parameter of the whole host.
+pub(super) fn namespace_of(name: &str) -> Option<(Namespaces, LinkNameSpaceType, &'static str)> {
+    let name = name.replace('/', ".");
+    if name.starts_with("net.") {
+        return Some((Namespaces::NETWORK, LinkNameSpaceType::Network, "network"));
+    }
+    if name.starts_with("fs.mqueue.") || IPC.contains(&name.as_str()) {
+        return Some((Namespaces::IPC, LinkNameSpaceType::InterProcessCommunication, "ipc"));
+    }
+    if matches!(name.as_str(), "kernel.hostname" | "kernel.domainname") {
+        return Some((Namespaces::UTS, LinkNameSpaceType::HostNameAndNISDomainName, "uts"));
+    }
+    None
+}

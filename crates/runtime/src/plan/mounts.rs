@@ -1,0 +1,171 @@
+//! The mounts of a configuration, checked.
+
+use std::path::{Component, Path, PathBuf};
+
+use linux::mounts::{Attributes, Depth};
+use oci::runtime::Mount;
+
+use crate::error::ProcessError;
+use crate::mount_options::MountOptions;
+
+/// One mount to make.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedMount<'a> {
+    pub(crate) kind: MountKind<'a>,
+    pub(crate) source: Option<PathBuf>,
+    pub(crate) destination: PathBuf,
+    pub(crate) options: MountOptions,
+    /// Something has to be made in it first.
+    pub(crate) is_made_read_only_later: bool,
+}
+
+/// What a mount shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MountKind<'a> {
+    /// A place of the host.
+    Bind(Depth),
+    /// A new file system of a type.
+    FileSystem(&'a str),
+    /// The container's own cgroups, in whichever version.
+    Cgroup,
+}
+
+/// Files below `/proc` that may be covered: they say how much there is of something, and
+/// nothing checks a security decision against them.
+const COVERABLE_PROC_FILES: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+impl PlannedMount<'_> {
+    /// Whether it brings a `/dev` of the host's.
+    pub(super) fn is_foreign_dev(&self) -> bool {
+        matches!(self.kind, MountKind::Bind(_)) && self.destination == Path::new("/dev")
+    }
+}
+
+/// Checks the mounts. Sources are relative to `bundle`.
+pub(super) fn plan<'a>(
+    mounts: &'a [Mount],
+    bundle: &Path,
+) -> Result<Vec<PlannedMount<'a>>, ProcessError> {
+    let plan_one = |(at, mount): (usize, &'a Mount)| {
+        plan_mount(mount, bundle).map_err(|(field, reason)| {
+            ProcessError::invalid(format!("mounts[{at}].{field}"), reason)
+        })
+    };
+    mounts.iter().enumerate().map(plan_one).collect()
+}
+
+fn plan_mount<'a>(
+    mount: &'a Mount,
+    bundle: &Path,
+) -> Result<PlannedMount<'a>, (&'static str, String)> {
+    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
+        return Err(("uidMappings", "is not supported".to_owned()));
+    }
+    let words = mount.options().as_deref().unwrap_or_default();
+    let options = MountOptions::parse(words).map_err(|error| ("options", error))?;
+    let typ = mount.typ().as_deref().unwrap_or_default();
+    let kind = match (options.bind, typ) {
+        (Some(depth), _) => MountKind::Bind(depth),
+        (None, "bind") => MountKind::Bind(Depth::One),
+        (None, "cgroup") => MountKind::Cgroup,
+        (None, "") => return Err(("type", "is missing".to_owned())),
+        (None, typ) => MountKind::FileSystem(typ),
+    };
+    let destination = clean(mount.destination());
+    check_proc(kind, &destination).map_err(|error| ("destination", error))?;
+    let source = match (kind, mount.source()) {
+        (MountKind::Bind(_), None) => return Err(("source", "is missing".to_owned())),
+        // An absolute source stays what it is.
+        (MountKind::Bind(_), Some(source)) => Some(bundle.join(source)),
+        (MountKind::FileSystem(_) | MountKind::Cgroup, source) => source.clone(),
+    };
+    if let (MountKind::Bind(_), Some(word)) = (kind, options.data.first()) {
+        return Err(("options", format!("`{word}` means nothing for a bind mount")));
+    }
+    if options.copies_up && kind != MountKind::FileSystem("tmpfs") {
+        return Err(("options", "`tmpcopyup` is for a tmpfs only".to_owned()));
+    }
+    let is_made_read_only_later = kind == MountKind::FileSystem("tmpfs")
+        && destination == Path::new("/dev")
+        && options.attributes.set.contains(Attributes::RDONLY);
+    Ok(PlannedMount { kind, source, destination, options, is_made_read_only_later })
+}
+
+/// The destination, absolute and without `.` and `..`. It starts at the root in any case.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => {}
+        }
+    }
+    clean
+}
+
+/// A container whose `/proc` is not the kernel's could fool the runtime and its own users.
+fn check_proc(kind: MountKind<'_>, destination: &Path) -> Result<(), String> {
+    let is_covering = destination.starts_with("/proc")
+        && kind != MountKind::FileSystem("proc")
+        && !COVERABLE_PROC_FILES.iter().any(|file| destination == Path::new(file));
+    if is_covering {
+        let shown = destination.display();
+        return Err(format!("\"{shown}\" cannot be mounted because it is inside /proc"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::runtime::MountBuilder;
+
+    use super::*;
+
+    fn planned(typ: &str, destination: &str, options: &[&str]) -> Result<PathBuf, String> {
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        let mount = MountBuilder::default()
+            .typ(typ)
+            .source("src")
+            .destination(destination)
+            .options(options)
+            .build()
+            .unwrap();
+        plan_mount(&mount, Path::new("/bundle"))
+            .map(|planned| planned.destination)
+            .map_err(|(field, reason)| format!("{field}: {reason}"))
+    }
+
+    #[test]
+    fn destinations_are_cleaned() {
+        assert_eq!(planned("tmpfs", "a/../../b/./c", &[]).unwrap(), Path::new("/b/c"));
+    }
+
+    #[test]
+    fn proc_cannot_be_covered() {
+        assert!(planned("bind", "/proc/self", &["bind"]).unwrap_err().contains("inside /proc"));
+        assert!(planned("tmpfs", "/x/../proc", &[]).unwrap_err().contains("inside /proc"));
+        assert!(planned("proc", "/proc", &[]).is_ok());
+        assert!(planned("bind", "/proc/uptime", &["bind"]).is_ok());
+        assert!(planned("bind", "/process", &["bind"]).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_need_is_refused_by_name() {
+        let error = planned("bind", "/x", &["bind", "idmap"]).unwrap_err();
+        assert!(error.starts_with("options: `idmap`"), "{error}");
+    }
+}

@@ -1,0 +1,228 @@
+//! `linux.seccomp`: from the configuration's rules to a program that the kernel runs at every
+//! system call.
+//!
+//! ```text
+//!  which architecture? ──▶ a binary search over the number ──▶ an answer
+//!          │                                              └──▶ checks of arguments ──▶ an answer
+//!          └─ another one: kill
+//! ```
+//!
+//! Numbers that get the same answer are one range, so that the search is a few comparisons
+//! deep. A call newer than the newest one that the rules name gets ENOSYS, not the default
+//! answer: programs then fall back to an older call, where EPERM would make them fail.
+//!
+//! x32 is no architecture of its own for the kernel: it is x86-64 with bit 30 of the number
+//! set, so its rules are further up on the same line of numbers.
+
+mod architectures;
+mod conditions;
+#[cfg(test)]
+mod interpreter;
+mod search;
+
+use linux::seccomp::{FilterFlags, INSTRUCTIONS_MAX, Instruction};
+use oci::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
+
+use architectures::Architecture;
+use conditions::Conditions;
+use search::{Range, Verdict};
+
+/// A filter ready to be installed.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    pub(crate) instructions: Vec<Instruction>,
+    pub(crate) flags: FilterFlags,
+}
+
+/// Why a filter could not be made: the field below `linux.seccomp`, and the reason.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FilterError {
+    pub(crate) field: String,
+    pub(crate) reason: String,
+}
+
+/// What the kernel does with a call: the values that a filter returns.
+mod answer {
+    pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
+    pub(super) const KILL_THREAD: u32 = 0;
+    pub(super) const TRAP: u32 = 0x0003_0000;
+    pub(super) const ERRNO: u32 = 0x0005_0000;
+    pub(super) const TRACE: u32 = 0x7ff0_0000;
+    pub(super) const LOG: u32 = 0x7ffc_0000;
+    pub(super) const ALLOW: u32 = 0x7fff_0000;
+}
+
+/// What calls of an architecture get that the configuration does not list.
+const FOREIGN_ARCHITECTURE: u32 = answer::KILL_THREAD;
+
+const ERRNO_MAX: u32 = 4095;
+
+/// Compiles the rules.
+pub(crate) fn compile(rules: &LinuxSeccomp) -> Result<Filter, FilterError> {
+    let default = answer_of(rules.default_action(), rules.default_errno_ret(), "defaultAction")?;
+    let unknown = answer_to_unknown(rules.default_action(), default);
+    let architectures = architectures::listed(rules.architectures().as_deref())?;
+    let syscalls = rules.syscalls().as_deref().unwrap_or_default();
+
+    let mut instructions = vec![search::load_architecture()];
+    for group in architectures::by_kernel_number(&architectures) {
+        let mut ranges = Vec::new();
+        for architecture in group {
+            ranges.extend(ranges_of(architecture, syscalls, default, unknown)?);
+        }
+        ranges.extend(end_of_the_line(group, default));
+        let block = search::program(ranges);
+        instructions.extend(search::if_architecture(group[0].kernel_number, block));
+    }
+    instructions.push(search::answer(FOREIGN_ARCHITECTURE));
+    if instructions.len() > INSTRUCTIONS_MAX {
+        return Err(FilterError {
+            field: "syscalls".to_owned(),
+            reason: format!("the rules need {} instructions", instructions.len()),
+        });
+    }
+    Ok(Filter { instructions, flags: flags_of(rules)? })
+}
+
+/// The line of numbers of one architecture, cut where the verdict changes.
+fn ranges_of(
+    architecture: &Architecture,
+    syscalls: &[LinuxSyscall],
+    default: u32,
+    unknown: u32,
+) -> Result<Vec<Range>, FilterError> {
+    let mut rules = rules_by_number(architecture, syscalls)?;
+    // Stable: rules for one number stay in the configuration's order.
+    rules.sort_by_key(|rule| rule.number);
+    let mut ranges = Vec::new();
+    let mut next = architecture.first_number;
+    for same in rules.chunk_by(|one, other| one.number == other.number) {
+        let number = same[0].number;
+        if number > next {
+            ranges.push(Range { start: next, verdict: Verdict::Answer(default) });
+        }
+        ranges.push(Range { start: number, verdict: verdict(same, default) });
+        next = number + 1;
+    }
+    ranges.push(Range { start: next, verdict: Verdict::Answer(unknown) });
+    Ok(ranges)
+}
+
+/// What is behind the calls of the architectures on one line of numbers.
+fn end_of_the_line(group: &[Architecture], default: u32) -> Vec<Range> {
+    let last = group.last().expect("a group has a member");
+    let mut ranges = Vec::new();
+    if let Some(limit) = last.last_number {
+        ranges.push(Range { start: limit + 1, verdict: Verdict::Answer(FOREIGN_ARCHITECTURE) });
+    }
+    if last.has_minus_one {
+        // A debugger that skips a call leaves -1 as its number.
+        ranges.push(Range { start: u32::MAX, verdict: Verdict::Answer(default) });
+    }
+    ranges
+}
+
+/// One rule for one number.
+struct Rule {
+    number: u32,
+    conditions: Conditions,
+    answer: u32,
+}
+
+fn rules_by_number(
+    architecture: &Architecture,
+    syscalls: &[LinuxSyscall],
+) -> Result<Vec<Rule>, FilterError> {
+    let mut rules = Vec::new();
+    for (at, syscall) in syscalls.iter().enumerate() {
+        let field = || format!("syscalls[{at}]");
+        let answer = answer_of(syscall.action(), syscall.errno_ret(), &field())?;
+        let alternatives = conditions::alternatives(syscall.args().as_deref(), architecture.width)
+            .map_err(|reason| FilterError { field: format!("{}.args", field()), reason })?;
+        // A name that this architecture does not have is no mistake: profiles name the calls
+        // of all architectures and of kernels to come.
+        for number in syscall.names().iter().filter_map(|name| architecture.number_of(name)) {
+            for conditions in &alternatives {
+                rules.push(Rule { number, conditions: conditions.clone(), answer });
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// What all rules for one number come to. A rule without conditions holds for whatever the
+/// others do not catch, wherever it stands.
+fn verdict(rules: &[Rule], default: u32) -> Verdict {
+    let always = rules.iter().find(|rule| rule.conditions.is_empty());
+    let otherwise = always.map_or(default, |rule| rule.answer);
+    let mut checks: Vec<(Conditions, u32)> = rules
+        .iter()
+        .filter(|rule| !rule.conditions.is_empty())
+        .map(|rule| (rule.conditions.clone(), rule.answer))
+        .collect();
+    // The first that holds decides, so only at the end can one be left out.
+    while checks.pop_if(|(_, answer)| *answer == otherwise).is_some() {}
+    if checks.is_empty() {
+        Verdict::Answer(otherwise)
+    } else {
+        Verdict::Checks { checks, otherwise }
+    }
+}
+
+/// What a call gets that is newer than all that the rules name.
+fn answer_to_unknown(action: LinuxSeccompAction, default: u32) -> u32 {
+    match action {
+        LinuxSeccompAction::ScmpActAllow | LinuxSeccompAction::ScmpActLog => default,
+        _ => answer::ERRNO | rustix::io::Errno::NOSYS.raw_os_error().cast_unsigned(),
+    }
+}
+
+fn answer_of(
+    action: LinuxSeccompAction,
+    errno: Option<u32>,
+    field: &str,
+) -> Result<u32, FilterError> {
+    let errno = errno.unwrap_or(rustix::io::Errno::PERM.raw_os_error().cast_unsigned());
+    let refused = |reason: &str| FilterError { field: field.to_owned(), reason: reason.to_owned() };
+    Ok(match action {
+        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
+            answer::KILL_THREAD
+        }
+        LinuxSeccompAction::ScmpActKillProcess => answer::KILL_PROCESS,
+        LinuxSeccompAction::ScmpActTrap => answer::TRAP,
+        LinuxSeccompAction::ScmpActErrno if errno > ERRNO_MAX => {
+            return Err(refused("errnoRet is larger than any error number"));
+        }
+        LinuxSeccompAction::ScmpActErrno => answer::ERRNO | errno,
+        LinuxSeccompAction::ScmpActTrace => answer::TRACE | (errno & 0xffff),
+        LinuxSeccompAction::ScmpActLog => answer::LOG,
+        LinuxSeccompAction::ScmpActAllow => answer::ALLOW,
+        LinuxSeccompAction::ScmpActNotify => {
+            return Err(refused("SCMP_ACT_NOTIFY is not supported"));
+        }
+    })
+}
+
+fn flags_of(rules: &LinuxSeccomp) -> Result<FilterFlags, FilterError> {
+    // What runc does where nothing is said: the mitigation costs much and is not about
+    // containers.
+    let Some(flags) = rules.flags() else { return Ok(FilterFlags::SPEC_ALLOW) };
+    let mut known = FilterFlags::empty();
+    for flag in flags {
+        known |= match flag {
+            LinuxSeccompFilterFlag::SeccompFilterFlagLog => FilterFlags::LOG,
+            LinuxSeccompFilterFlag::SeccompFilterFlagTsync => FilterFlags::TSYNC,
+            LinuxSeccompFilterFlag::SeccompFilterFlagSpecAllow => FilterFlags::SPEC_ALLOW,
+            LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv => {
+                return Err(FilterError {
+                    field: "flags".to_owned(),
+                    reason: format!("{flag} is not supported"),
+                });
+            }
+        };
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests;

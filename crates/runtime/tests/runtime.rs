@@ -1,0 +1,5 @@
+//! The runtime, tried with real containers.
+
+#[macro_use]
+mod host;
+mod basics;
