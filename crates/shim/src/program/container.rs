@@ -208,7 +208,11 @@ fn failure(prefix: &str, error: &CreateError) -> Failure {
         // Docker looks users up by itself, before it asks its runtime.
         CreateError::UserNotFound(_) => (FailureKind::InvalidConfiguration, ""),
         CreateError::Invalid { .. } => (FailureKind::InvalidConfiguration, prefix),
-        CreateError::Failed(_) => (FailureKind::Internal, prefix),
+        CreateError::Step { .. }
+        | CreateError::Died { .. }
+        | CreateError::Hook { .. }
+        | CreateError::Cgroup(_)
+        | CreateError::System { .. } => (FailureKind::Internal, prefix),
     };
     Failure { kind, message: format!("{prefix}{}", chain(error)) }
 }
