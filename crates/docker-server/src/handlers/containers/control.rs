@@ -1,0 +1,192 @@
+//! Starting, stopping and changing containers.
+
+use std::time::Duration;
+
+use docker_api::containers::{ContainerPruneReport, UpdateRequest, UpdateResponse};
+use engine::containers::{Outcome, RemoveOptions, StopOptions, UpdateContainer};
+use hyper::{Response, StatusCode};
+
+use super::create::circumstances;
+use crate::create::{check_limits, convert_limits, convert_restart, signal_number};
+use crate::handlers::prune;
+use crate::http::{Answer, ApiError, Request, empty, json, status_only};
+use crate::show::Document;
+use crate::versions;
+
+/// A start may have a body of `null` or `{}`, and nothing longer.
+const EMPTY_BODY_BYTES_MAX: u64 = 7;
+
+/// `POST /containers/{name}/start`
+pub(crate) async fn start(request: Request) -> Result<Response<Answer>, ApiError> {
+    if request.has_body_over(EMPTY_BODY_BYTES_MAX) {
+        return Err(ApiError::invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
+    if request.query.has("checkpoint") {
+        return Err(ApiError::not_implemented("checkpoints"));
+    }
+    Ok(told(request.engine().start_container(&request.name).await?))
+}
+
+/// `POST /containers/{name}/stop`
+pub(crate) async fn stop(request: Request) -> Result<Response<Answer>, ApiError> {
+    let options = stop_options(&request)?;
+    Ok(told(request.engine().stop_container(&request.name, options).await?))
+}
+
+/// `POST /containers/{name}/restart`
+pub(crate) async fn restart(request: Request) -> Result<Response<Answer>, ApiError> {
+    let options = stop_options(&request)?;
+    request.engine().restart_container(&request.name, options).await?;
+    Ok(empty())
+}
+
+fn told(outcome: Outcome) -> Response<Answer> {
+    match outcome {
+        Outcome::Changed => empty(),
+        Outcome::AlreadyThere => status_only(StatusCode::NOT_MODIFIED),
+    }
+}
+
+fn stop_options(request: &Request) -> Result<StopOptions, ApiError> {
+    let signal = request.query.text("signal");
+    let has_signal = versions::has_stop_signals(request.version) && !signal.is_empty();
+    let seconds = request.query.integer("t")?;
+    Ok(StopOptions {
+        signal: if has_signal { Some(signal_number(signal)?) } else { None },
+        // A negative number means for ever.
+        grace: seconds.map(|t| u64::try_from(t).map_or(Duration::MAX, Duration::from_secs)),
+    })
+}
+
+/// `POST /containers/{name}/kill`
+pub(crate) async fn kill(request: Request) -> Result<Response<Answer>, ApiError> {
+    let signal = match request.query.text("signal") {
+        "" => "KILL",
+        signal => signal,
+    };
+    request.engine().kill_container(&request.name, signal_number(signal)?).await?;
+    Ok(empty())
+}
+
+/// `POST /containers/{name}/pause`
+pub(crate) async fn pause(request: Request) -> Result<Response<Answer>, ApiError> {
+    request.engine().pause_container(&request.name).await?;
+    Ok(empty())
+}
+
+/// `POST /containers/{name}/unpause`
+pub(crate) async fn unpause(request: Request) -> Result<Response<Answer>, ApiError> {
+    request.engine().unpause_container(&request.name).await?;
+    Ok(empty())
+}
+
+/// `POST /containers/{name}/rename`
+pub(crate) async fn rename(request: Request) -> Result<Response<Answer>, ApiError> {
+    let new_name = request.query.text("name");
+    if new_name.is_empty() {
+        return Err(ApiError::invalid("Neither old nor new names may be empty"));
+    }
+    let new_name = new_name.strip_prefix('/').unwrap_or(new_name);
+    request.engine().rename_container(&request.name, new_name).await?;
+    Ok(empty())
+}
+
+/// `POST /containers/{name}/resize`
+pub(crate) async fn resize(request: Request) -> Result<Response<Answer>, ApiError> {
+    let (rows, columns) = terminal_size(&request)?;
+    request.engine().resize_container(&request.name, rows, columns).await?;
+    Ok(status_only(StatusCode::OK))
+}
+
+/// Rows and columns from `h` and `w`.
+pub(in crate::handlers) fn terminal_size(request: &Request) -> Result<(u16, u16), ApiError> {
+    let number = |name: &str, what: &str| {
+        let text = request.query.text(name);
+        text.parse::<u16>().map_err(|_| {
+            let reason = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
+            ApiError::invalid(format!("invalid resize {what} {text:?}: {reason}"))
+        })
+    };
+    Ok((number("h", "height")?, number("w", "width")?))
+}
+
+/// `POST /containers/{name}/update`
+pub(crate) async fn update(mut request: Request) -> Result<Response<Answer>, ApiError> {
+    let mut update: UpdateRequest = request.document().await?;
+    versions::update_request(request.version, &mut update);
+    let circumstances = circumstances(&request.server);
+    let warnings = check_limits(&mut update.resources, &circumstances, true)?;
+    let view = request.engine().container(&request.name)?;
+    let restart = match update.restart_policy.name.as_str() {
+        "" => None,
+        _ if view.spec.remove_at_end && update.restart_policy.name != "no" => {
+            return Err(ApiError::invalid(
+                "Restart policy cannot be updated because AutoRemove is enabled for the container",
+            ));
+        }
+        _ => Some(convert_restart(&update.restart_policy)?),
+    };
+    let mut document = Document::from_text(&view.document);
+    change_document(&mut document, &update);
+    let change = UpdateContainer {
+        limits: convert_limits(&update.resources),
+        restart,
+        document: Some(document.to_text()),
+    };
+    request.engine().update_container(&request.name, change).await?;
+    Ok(json(StatusCode::OK, &UpdateResponse { warnings: Some(warnings) }))
+}
+
+/// What is zero stays as it was.
+fn change_document(document: &mut Document, update: &UpdateRequest) {
+    fn set<T: Default + PartialEq + Clone>(old: &mut T, new: &T) {
+        if *new != T::default() {
+            old.clone_from(new);
+        }
+    }
+    let (old, new) = (&mut document.host_config.resources, &update.resources);
+    set(&mut old.cpu_shares, &new.cpu_shares);
+    set(&mut old.memory, &new.memory);
+    set(&mut old.nano_cpus, &new.nano_cpus);
+    set(&mut old.blkio_weight, &new.blkio_weight);
+    set(&mut old.cpu_period, &new.cpu_period);
+    set(&mut old.cpu_quota, &new.cpu_quota);
+    set(&mut old.cpu_realtime_period, &new.cpu_realtime_period);
+    set(&mut old.cpu_realtime_runtime, &new.cpu_realtime_runtime);
+    set(&mut old.cpuset_cpus, &new.cpuset_cpus);
+    set(&mut old.cpuset_mems, &new.cpuset_mems);
+    set(&mut old.memory_reservation, &new.memory_reservation);
+    set(&mut old.memory_swap, &new.memory_swap);
+    set(&mut old.pids_limit, &new.pids_limit);
+    if !update.restart_policy.name.is_empty() {
+        document.host_config.restart_policy = update.restart_policy.clone();
+    }
+}
+
+/// `DELETE /containers/{name}`
+pub(crate) async fn remove(request: Request) -> Result<Response<Answer>, ApiError> {
+    if request.query.flag("link") {
+        return Err(ApiError::not_implemented("links between containers (rm --link)"));
+    }
+    let options =
+        RemoveOptions { force: request.query.flag("force"), volumes: request.query.flag("v") };
+    request.engine().remove_container(&request.name, options).await?;
+    Ok(empty())
+}
+
+/// `POST /containers/prune`
+pub(crate) async fn prune(request: Request) -> Result<Response<Answer>, ApiError> {
+    let filter = prune::filter(&request.filters(&["until", "label", "label!"])?)?;
+    let pruned = request.engine().prune_containers(filter).await;
+    let report = ContainerPruneReport {
+        containers_deleted: Some(pruned.names).filter(|names| !names.is_empty()),
+        space_reclaimed: pruned.bytes,
+    };
+    Ok(json(StatusCode::OK, &report))
+}

@@ -1,0 +1,26 @@
+//! `GET /containers/{name}/json` and `/top`
+
+use docker_api::containers::TopResponse;
+use hyper::{Response, StatusCode};
+
+use crate::http::{Answer, ApiError, Request, json};
+use crate::show::container_inspect;
+use crate::versions;
+
+pub(crate) async fn inspect(request: Request) -> Result<Response<Answer>, ApiError> {
+    let view = request.engine().container(&request.name)?;
+    let sizes = match request.query.flag("size") {
+        true => Some(request.engine().container_size(view.id.as_str()).await?),
+        false => None,
+    };
+    let mut container = container_inspect(&view, sizes);
+    versions::container_inspect(request.version, &mut container);
+    Ok(json(StatusCode::OK, &container))
+}
+
+pub(crate) async fn top(request: Request) -> Result<Response<Answer>, ApiError> {
+    let arguments = request.query.text("ps_args");
+    let table = request.engine().container_processes(&request.name, arguments).await?;
+    let answer = TopResponse { processes: table.rows, titles: table.titles };
+    Ok(json(StatusCode::OK, &answer))
+}

@@ -1,0 +1,23 @@
+//! `/containers/…`: containers, as Docker clients see them.
+
+mod attach;
+mod control;
+mod create;
+mod filter;
+mod inspect;
+mod list;
+mod logs;
+mod wait;
+
+pub(crate) use attach::attach;
+pub(crate) use control::{
+    kill, pause, prune, remove, rename, resize, restart, start, stop, unpause, update,
+};
+pub(crate) use create::create;
+pub(crate) use inspect::{inspect, top};
+pub(crate) use list::list;
+pub(crate) use logs::logs;
+pub(crate) use wait::wait;
+
+pub(super) use control::terminal_size;
+pub(super) use list::summaries;

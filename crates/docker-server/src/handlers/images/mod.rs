@@ -1,0 +1,37 @@
+//! `/images/…`: images, as Docker clients see them.
+
+mod import;
+mod inspect;
+mod list;
+mod load;
+mod remove;
+
+pub(crate) use import::create;
+pub(crate) use inspect::{history, inspect};
+pub(crate) use list::list;
+pub(crate) use load::{load, save};
+pub(crate) use remove::{prune, remove, tag};
+
+pub(super) use list::summaries;
+
+use std::collections::BTreeMap;
+
+use engine::Engine;
+use engine::events::ObjectKind;
+
+use crate::http::ApiError;
+
+/// Runs what waits for the disk where it keeps nobody from being answered.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::internal(format!("a thread of the daemon's failed: {error}")))
+}
+
+/// Tells everybody who listens what happened to an image.
+fn publish(engine: &Engine, action: &str, id: &str, name: &str) {
+    let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+    engine.publish_event(ObjectKind::Image, action, id, attributes);
+}

@@ -1,0 +1,77 @@
+//! Long bodies: read and written by code that blocks, in step with the client.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Buf as _, Bytes};
+use futures_util::Stream;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+/// How many pieces wait for a slow client before the writer waits as well.
+const PIECES_WAITING_MAX: usize = 8;
+
+/// Pieces smaller than this are gathered before they are sent.
+const PIECE_BYTES_MIN: usize = 64 << 10;
+
+/// A request's body as a blocking reader. To be used in a thread that may block.
+pub(crate) struct Frames {
+    body: Incoming,
+    runtime: Handle,
+    rest: Bytes,
+}
+
+impl Frames {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self { body, runtime: Handle::current(), rest: Bytes::new() }
+    }
+}
+
+impl Read for Frames {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.runtime.block_on(self.body.frame()) {
+                None => return Ok(0),
+                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Err(io::Error::other(error)),
+            }
+        }
+        let length = buffer.len().min(self.rest.len());
+        self.rest.copy_to_slice(&mut buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// A blocking writer whose bytes are an answer's body.
+pub(crate) struct BlockingWriter {
+    sender: mpsc::Sender<Bytes>,
+    gathered: Vec<u8>,
+}
+
+/// A writer for a thread that may block, and what comes of it.
+pub(crate) fn blocking_writer() -> (BlockingWriter, impl Stream<Item = Bytes> + Send + 'static) {
+    let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
+    let pieces = futures_util::stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    });
+    (BlockingWriter { sender, gathered: Vec::new() }, pieces)
+}
+
+impl Write for BlockingWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() >= PIECE_BYTES_MIN {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::take(&mut self.gathered).into();
+        self.sender.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

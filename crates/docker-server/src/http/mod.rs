@@ -1,0 +1,18 @@
+//! HTTP as Docker's clients speak it: connections, requests, answers, and connections that
+//! stop being HTTP.
+
+mod answer;
+mod body;
+mod connection;
+mod error;
+mod listener;
+mod query;
+mod request;
+
+pub(crate) use answer::{Answer, empty, json, json_stream, plain, status_only, stream};
+pub(crate) use body::{Frames, blocking_writer};
+pub(crate) use connection::{Hijacker, serve};
+pub(crate) use error::ApiError;
+pub use listener::{Listener, Stream};
+pub(crate) use query::{Query, percent_decode};
+pub(crate) use request::Request;

@@ -1,0 +1,68 @@
+//! The server's handle, and its accept loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use engine::Engine;
+
+use crate::http::{self, Listener};
+use crate::routes;
+
+/// How long to wait before accepting again when the process has no descriptor left: without a
+/// pause it would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a server says of the daemon that it belongs to.
+#[derive(Debug)]
+pub struct About {
+    /// An id that stays the same over restarts.
+    pub daemon_id: String,
+    /// Whether the daemon logs for its developers.
+    pub debug: AtomicBool,
+    /// Bytes of `/dev/shm` of containers that do not say.
+    pub default_shm_size: u64,
+    /// Of the daemon's environment or settings, shown without passwords.
+    pub http_proxy: String,
+    pub https_proxy: String,
+    pub no_proxy: String,
+}
+
+/// Docker's API over an engine. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub(crate) engine: Engine,
+    pub(crate) about: Arc<About>,
+}
+
+impl Server {
+    pub fn new(engine: Engine, about: About) -> Self {
+        Self { engine, about: Arc::new(about) }
+    }
+
+    /// Shows in `/info` from now on whether the daemon debugs.
+    pub fn set_debug(&self, is_debugging: bool) {
+        self.about.debug.store(is_debugging, Ordering::Relaxed);
+    }
+
+    /// Serves everybody who connects. Returns only by being dropped.
+    pub async fn serve(&self, listener: Listener) {
+        loop {
+            match listener.accept().await {
+                Ok(stream) => {
+                    let server = self.clone();
+                    tokio::spawn(async move {
+                        http::serve(stream, |request, hijacker| {
+                            routes::answer(server.clone(), request, hijacker)
+                        })
+                        .await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
