@@ -6,6 +6,7 @@
 //! already offers safely is used from there and not wrapped again.
 
 pub mod bpf;
+pub mod conntrack;
 pub mod loopback;
 pub mod mounts;
 pub mod namespaces;

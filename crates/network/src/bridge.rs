@@ -19,6 +19,7 @@ mod addresses;
 mod device;
 mod endpoint;
 mod firewall;
+mod flows;
 mod ports;
 mod publish;
 mod reservation;
@@ -329,6 +330,7 @@ impl Bridge {
         self.firewall
             .publish(&targets(record))
             .map_err(|source| failed("publish the ports", source.into()))?;
+        flows::lead_to(record);
         Ok(netns)
     }
 
@@ -338,6 +340,7 @@ impl Bridge {
         let Some(record) = self.book().endpoints.remove(container_id) else { return Ok(()) };
         let ports: Vec<HostPort> = record.ports.iter().map(HostPort::from).collect();
         let withdrawn = self.firewall.withdraw(&ports);
+        flows::lead_away_from(&record);
         // Free only now: another container's port must not be withdrawn.
         self.publisher.release(&record.ports);
         self.book().addresses.release(record.address, record.host_interface);

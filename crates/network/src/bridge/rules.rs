@@ -284,7 +284,7 @@ fn elements_by_map(ports: &[(HostPort, Target)]) -> [(&'static str, Vec<Element>
 }
 
 /// IP's numbers of the protocols.
-fn protocol_number(protocol: Protocol) -> u8 {
+pub(super) fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,

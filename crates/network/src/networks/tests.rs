@@ -147,10 +147,31 @@ fn datagrams_are_led_to_the_container_and_back() {
     let networks = world.networks("one");
     let server = world.container(&networks, "server", &[port("53:5353/udp")]);
     assert_eq!(server.record.ports[0].protocol, Udp);
-    server.echo(5353);
-    world.host().send(LOCALHOST, 53).unwrap();
-    world.host().send(HOST_IP, 53).unwrap();
-    world.outside().send(HOST_IP, 53).unwrap();
+    server.answer(5353);
+    world.host().sender().send(LOCALHOST, 53).unwrap();
+    world.host().sender().send(HOST_IP, 53).unwrap();
+    world.outside().sender().send(HOST_IP, 53).unwrap();
+}
+
+#[test]
+fn a_sender_of_datagrams_is_led_to_whoever_has_the_port_now() {
+    let world = World::new();
+    let networks = world.networks("one");
+    // The kernel tracks connections as soon as there is a rule about them.
+    let _warm = world.container(&networks, "warm", &[]);
+    let sender = world.outside().sender();
+    // Nobody is there yet, and the kernel takes note of it.
+    sender.send(HOST_IP, 53).unwrap_err();
+
+    let mut first = world.container(&networks, "first", &[port("53:5353/udp")]);
+    first.answer(5353);
+    assert_eq!(sender.send(HOST_IP, 53).unwrap(), "first");
+
+    world.on_host(|| networks.detach("first")).unwrap();
+    first.close_ports();
+    let second = world.container(&networks, "second", &[port("192.0.2.1:53:5353/udp")]);
+    second.answer(5353);
+    assert_eq!(sender.send(HOST_IP, 53).unwrap(), "second");
 }
 
 #[test]

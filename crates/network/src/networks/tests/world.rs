@@ -216,47 +216,58 @@ impl Place<'_> {
         })
     }
 
-    /// Sends a datagram and waits for its echo.
-    pub(super) fn send(self, address: Ipv4Addr, port: u16) -> io::Result<()> {
-        inside(self.0, || {
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-            socket.connect((address, port))?;
-            socket.set_read_timeout(Some(ANSWER_MAX))?;
-            socket.send(b"ping")?;
-            let mut buffer = [0; 16];
-            let len = socket.recv(&mut buffer)?;
-            assert_eq!(&buffer[..len], b"ping");
-            Ok(())
-        })
+    pub(super) fn sender(self) -> Sender {
+        Sender(inside(self.0, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))).unwrap())
+    }
+}
+
+/// Somebody who always sends from the same port.
+pub(super) struct Sender(UdpSocket);
+
+impl Sender {
+    /// Sends a datagram and waits for the name of whoever answers.
+    pub(super) fn send(&self, address: Ipv4Addr, port: u16) -> io::Result<String> {
+        self.0.connect((address, port))?;
+        self.0.set_read_timeout(Some(ANSWER_MAX))?;
+        self.0.send(b"ping")?;
+        let mut buffer = [0; 16];
+        let len = self.0.recv(&mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer[..len]).into_owned())
     }
 }
 
 /// A namespace that thinks it is one.
 pub(super) struct Container {
     netns: OwnedFd,
-    _held_ports: Vec<OwnedFd>,
+    held_ports: Vec<OwnedFd>,
     pub(super) record: AttachmentRecord,
 }
 
 impl Container {
     pub(super) fn new(attachment: Attachment) -> Self {
         let Attachment { netns, held_ports, record } = attachment;
-        Self { netns, _held_ports: held_ports, record }
+        Self { netns, held_ports, record }
     }
 
     pub(super) fn serve(&self, port: u16) {
         serve(self.netns.as_fd(), Ipv4Addr::UNSPECIFIED, port);
     }
 
-    pub(super) fn echo(&self, port: u16) {
+    /// Answers every datagram with the container's name.
+    pub(super) fn answer(&self, port: u16) {
         let socket = inside(&self.netns, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)));
         let socket = socket.unwrap();
+        let name = self.record.container_name.clone();
         thread::spawn(move || {
-            let mut buffer = [0; 16];
-            while let Ok((len, peer)) = socket.recv_from(&mut buffer) {
-                socket.send_to(&buffer[..len], peer).unwrap();
+            while let Ok((_, peer)) = socket.recv_from(&mut [0; 16]) {
+                socket.send_to(name.as_bytes(), peer).unwrap();
             }
         });
+    }
+
+    /// As when the container ends, though its namespace stays.
+    pub(super) fn close_ports(&mut self) {
+        self.held_ports.clear();
     }
 
     pub(super) fn place(&self) -> Place<'_> {
