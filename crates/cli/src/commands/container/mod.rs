@@ -1,0 +1,81 @@
+//! `container`: everything about containers.
+
+mod attach;
+mod commit;
+mod create;
+mod creation;
+mod creation_flags;
+mod diff;
+mod exec;
+mod export;
+pub(crate) mod inspect;
+mod kill;
+pub(crate) mod list;
+mod logs;
+mod pause;
+mod port;
+pub(crate) mod prune;
+mod rename;
+mod restart;
+mod rm;
+mod run;
+mod start;
+mod stop;
+mod top;
+mod unpause;
+mod update;
+mod wait;
+
+pub(crate) use attach::ATTACH;
+pub(crate) use commit::COMMIT;
+pub(crate) use create::{CREATE, pull_request};
+pub(crate) use diff::DIFF;
+pub(crate) use exec::EXEC;
+pub(crate) use export::EXPORT;
+pub(crate) use kill::KILL;
+pub(crate) use list::PS;
+pub(crate) use logs::LOGS;
+pub(crate) use pause::PAUSE;
+pub(crate) use port::PORT;
+pub(crate) use rename::RENAME;
+pub(crate) use restart::RESTART;
+pub(crate) use rm::RM;
+pub(crate) use run::RUN;
+pub(crate) use start::START;
+pub(crate) use stop::STOP;
+pub(crate) use top::TOP;
+pub(crate) use unpause::UNPAUSE;
+pub(crate) use update::UPDATE;
+pub(crate) use wait::WAIT;
+
+use crate::command_line::Command;
+
+pub(crate) static GROUP: Command = Command::group(
+    "container",
+    "Manage containers",
+    &[
+        &ATTACH,
+        &COMMIT,
+        &CREATE,
+        &DIFF,
+        &EXEC,
+        &EXPORT,
+        &inspect::INSPECT,
+        &KILL,
+        &LOGS,
+        &list::LS,
+        &PAUSE,
+        &PORT,
+        &prune::PRUNE,
+        &RENAME,
+        &RESTART,
+        &RM,
+        &RUN,
+        &START,
+        &STOP,
+        &TOP,
+        &UNPAUSE,
+        &UPDATE,
+        &WAIT,
+    ],
+);
