@@ -34,6 +34,8 @@ const LAST_WORDS: usize = 25;
 #[derive(Debug)]
 pub struct Host {
     engine: Engine,
+    /// Where our programs are, if not where the build puts them.
+    programs: Option<PathBuf>,
     flags: Vec<String>,
     /// Shared by hosts that were started beside each other.
     namespace: Rc<NetworkNamespace>,
@@ -50,6 +52,7 @@ pub struct HostBuilder {
     flags: Vec<String>,
     is_bare: bool,
     namespace: Option<Rc<NetworkNamespace>>,
+    programs: Option<PathBuf>,
 }
 
 impl HostBuilder {
@@ -74,11 +77,19 @@ impl HostBuilder {
         self
     }
 
+    /// With the programs of another folder than the build's.
+    #[must_use]
+    pub fn programs(mut self, folder: &Path) -> Self {
+        self.programs = Some(folder.to_owned());
+        self
+    }
+
     #[track_caller]
     pub fn start(self) -> Host {
         let namespace = self.namespace.unwrap_or_else(|| Rc::new(NetworkNamespace::new()));
         let mut host = Host {
             engine: Engine::chosen(),
+            programs: self.programs,
             flags: self.flags,
             namespace,
             folder: tempfile::Builder::new().prefix("s").tempdir_in("/tmp").expect("/tmp exists"),
@@ -346,7 +357,7 @@ impl Host {
 
     /// A command that runs a further daemon in this host's network, with no flags yet.
     pub fn bare_daemon_command(&self) -> Command {
-        let program = self.engine.daemon();
+        let program = self.daemon_program();
         let mut command = self.namespace.command(program.to_str().expect("a plain path"));
         if self.engine == Engine::Dockerd {
             let beside = program.parent().expect("a program is in a folder");
@@ -364,7 +375,7 @@ impl Host {
         command.arg("--cgroup-parent").arg(self.cgroup_parent());
         command.arg("--host").arg(format!("unix://{}", self.socket().display()));
         if self.engine == Engine::Dockerd {
-            let program = self.engine.daemon();
+            let program = self.daemon_program();
             command.arg("--userland-proxy-path").arg(program.with_file_name("docker-proxy"));
             command.args(["--exec-opt", "native.cgroupdriver=cgroupfs"]);
             if let Some(tini) = on_path("tini-static") {
@@ -377,6 +388,16 @@ impl Host {
         }
         command.args(&self.flags);
         command
+    }
+
+    fn daemon_program(&self) -> PathBuf {
+        let ours = self.programs.as_ref().map(|folder| folder.join("wharfd"));
+        ours.unwrap_or_else(|| self.engine.daemon())
+    }
+
+    fn client_to_use(&self) -> PathBuf {
+        let ours = self.programs.as_ref().map(|folder| folder.join("wharf"));
+        ours.unwrap_or_else(|| self.engine.client())
     }
 
     /// The supervisors of this host's containers.
@@ -397,7 +418,7 @@ impl Host {
     }
 
     fn client<'word>(&self, words: impl IntoIterator<Item = impl AsRef<str> + 'word>) -> Command {
-        self.client_of(&self.engine.client(), words)
+        self.client_of(&self.client_to_use(), words)
     }
 
     fn client_of<'word>(

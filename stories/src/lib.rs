@@ -31,7 +31,7 @@ mod outcome;
 mod patience;
 mod skips;
 mod terminal;
-mod words;
+pub mod words;
 
 pub use archive::{Entry, FileSystem, ImageArchive, digest_of, gzip, zstd};
 pub use client::Client;

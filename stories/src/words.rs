@@ -4,7 +4,7 @@
 ///
 /// There is nothing else: no variables, no backslashes, no globs. A story that needs
 /// more passes its words one by one.
-pub(crate) fn split(line: &str) -> Vec<String> {
+pub fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -9,8 +9,8 @@ const REASON: &str = "dockerd takes its containers down, or needs live-restore";
 const COUNTER: &str = "sh -c 'n=0; while :; do n=$((n + 1)); echo $n; sleep 0.01; done'";
 
 fn kill(pid: u32) {
-    let pid = Pid::from_raw(pid.cast_signed()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    let pid = Pid::from_raw(pid.cast_signed()).expect("no process has the number 0");
+    kill_process(pid, Signal::KILL).expect("it is running");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use stories::Host;
 const REASON: &str = "about wharfd's own command line";
 
 fn fails_with_one(command: &mut Command, words: &[&str]) {
-    let output = command.output().unwrap();
+    let output = command.output().expect("the daemon's program can be run");
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{complaint}");
     for word in words {
