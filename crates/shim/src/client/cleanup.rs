@@ -166,7 +166,10 @@ fn open_first_process(state: &State) -> Option<OwnedFd> {
     let pid = Pid::from_raw(state.pid)?;
     let found = process::open(pid).ok()?;
     // Looked at after the descriptor was opened, so it is of the process that we hold.
-    (process::start_ticks(state.pid) == Some(state.pid_start_ticks)).then_some(found)
+    let is_same = process::start_ticks(state.pid) == Some(state.pid_start_ticks);
+    // A zombie that nobody has waited for yet is no process any more.
+    let has_ended = process::await_end(&found, Instant::now());
+    (is_same && !has_ended).then_some(found)
 }
 
 /// Kills what is in a cgroup and those below it, and waits until it is empty.

@@ -163,7 +163,7 @@ fn root(rootfs: &RootFilesystem) -> Root {
 fn remove_volatile_mark(rootfs: &RootFilesystem) {
     if let RootFilesystem::Overlay { work, volatile: true, .. } = rootfs {
         // It is not there before the first mount. If it stays, the mount says so.
-        let _ = std::fs::remove_dir(volatile_mark(work));
+        let _ = std::fs::remove_dir_all(volatile_mark(work));
     }
 }
 

@@ -68,7 +68,6 @@ fn what_a_killed_shim_leaves_is_cleaned_up() {
     assert!(cleaned.killed >= 1);
     assert_eq!(cleaned.last_state.unwrap().pid, running.started.pid);
     drop(output);
-    await_zombies();
     running.workshop.assert_clean();
     assert_eq!(client::clean_up(&folder).unwrap().killed, 0);
 }
@@ -84,7 +83,6 @@ fn what_a_shim_leaves_that_was_killed_while_paused_is_cleaned_up() {
     shim.kill().unwrap();
     shim.wait().unwrap();
     client::clean_up(&running.workshop.run_folder()).unwrap();
-    await_zombies();
     running.workshop.assert_clean();
 }
 
@@ -109,7 +107,6 @@ fn a_shim_killed_at_any_moment_of_its_start_leaves_nothing() {
             }
         }
         client::clean_up(&workshop.run_folder()).unwrap();
-        await_zombies();
         workshop.assert_clean();
     }
 }
@@ -137,9 +134,6 @@ fn kill_later(folder: &std::path::Path, microseconds: u64) {
         }
     }
 }
-
-/// Orphans become the children of init, which may take a moment to see them off.
-fn await_zombies() {}
 
 #[test]
 fn a_message_that_nobody_understands_is_refused_and_the_next_answered() {

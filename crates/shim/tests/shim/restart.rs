@@ -96,6 +96,6 @@ fn a_restart_that_fails_is_the_end() {
     let state = running.await_event(&What::Exited);
     assert_eq!(state.phase, Phase::Restarting);
     let end = running.finish();
-    assert_eq!(end.exit_code, Some(127));
+    assert_eq!(end.exit_code, Some(127), "{end:?}");
     assert!(end.error.unwrap().contains("no such file or directory"));
 }
