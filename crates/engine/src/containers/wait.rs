@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 
 use super::handle::{Container, Snapshot};
 use super::requests::{WaitCondition, WaitResult};
+use super::view::Phase;
 
 /// Bytes read from a shim at once. Most of its events fit.
 const READ_BYTES: usize = 2048;
@@ -35,11 +36,10 @@ pub(crate) fn wait_for(
         // An error means that the container's owner is gone, and so is the container.
         let _ = snapshot.wait_for(is_over).await;
         let view = std::sync::Arc::clone(&snapshot.borrow().view);
-        let error = &view.state.error;
-        WaitResult {
-            exit_code: view.state.exit_code,
-            error: (!error.is_empty()).then(|| error.clone()),
-        }
+        // A start that failed is told to whoever asked for the start. Here it counts only that
+        // the container could not be removed.
+        let error = (view.state.phase == Phase::Dead).then(|| view.state.error.clone());
+        WaitResult { exit_code: view.state.exit_code, error }
     }
 }
 
