@@ -5,8 +5,10 @@
 //! one system call, owned descriptors and typed flags in, `io::Result` out. What rustix
 //! already offers safely is used from there and not wrapped again.
 
+pub mod allocator;
 pub mod bpf;
 pub mod conntrack;
+pub mod inherited;
 pub mod loopback;
 pub mod mounts;
 pub mod namespaces;

@@ -1,0 +1,204 @@
+//! A daemon's life: from its settings to its sockets, until it is told to stop.
+//!
+//! Stopping closes the sockets and nothing else. Containers are processes of their shims, and
+//! the next daemon takes them over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use docker_server::{About, Listener, Server};
+use engine::Engine;
+use rustix::process::{Resource, Rlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::activation::{self, InheritedSocket};
+use crate::command_line::RunInvocation;
+use crate::listeners::Sockets;
+use crate::logging::{self, LevelHandle};
+use crate::ownership::{DataRootLock, Pidfile};
+use crate::settings::Settings;
+use crate::{config_file, engine_id};
+
+/// Enough for an index that mostly waits: what computes is in other processes.
+const WORKER_THREADS: usize = 2;
+
+/// How many calls may wait for the disk or the kernel at once.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// A blocking thread that has nothing to do goes soon, and its memory with it.
+const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(5);
+
+/// Decompression and deep folders need some; it is memory only once it is used.
+const THREAD_STACK_BYTES: usize = 1 << 20;
+
+/// The records' file in the data root.
+const DATABASE: &str = "metadata.redb";
+
+/// How much of the records is kept in memory. They are small, and read once.
+const DATABASE_CACHE_BYTES: usize = 1 << 20;
+
+/// Runs a daemon, or only checks what it was told.
+pub(crate) fn daemon(invocation: RunInvocation) -> Result<()> {
+    // First of all: later there would be descriptors of our own among them.
+    let inherited = activation::inherited_sockets().context("cannot take systemd's sockets")?;
+    let values = config_file::merge(invocation.config_file.as_deref(), &invocation.values)?;
+    let settings = Settings::new(&values)?;
+    if invocation.validate {
+        eprintln!("configuration OK");
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("wharfd has to run as root: it makes namespaces, mounts and networks");
+    }
+    let level = logging::start(settings.log_format, settings.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_keep_alive(BLOCKING_THREAD_IDLE)
+        .thread_stack_size(THREAD_STACK_BYTES)
+        .enable_all()
+        .build()
+        .context("cannot start the daemon's threads")?;
+    let result = runtime.block_on(serve(settings, &invocation, inherited, &level));
+    // A call that hangs in the kernel must not keep us: nothing depends on its end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(
+    settings: Settings,
+    invocation: &RunInvocation,
+    inherited: Vec<InheritedSocket>,
+    level: &LevelHandle,
+) -> Result<()> {
+    raise_descriptor_limit();
+    let _lock = DataRootLock::take(&settings.engine.data_root)?;
+    let _pidfile = settings.pidfile.as_deref().map(Pidfile::write).transpose()?;
+    make_exec_root(&settings.engine.exec_root)?;
+    // The sockets come before the containers: who connects meanwhile waits and is served,
+    // and a second daemon is refused before it touches anything.
+    let sockets = Sockets::open(&settings.hosts, settings.group.as_deref(), inherited)?;
+    let (listeners, files) = sockets.into_parts();
+    let outcome = serve_on(settings, invocation, listeners, level).await;
+    Sockets::remove_files(&files);
+    outcome
+}
+
+async fn serve_on(
+    settings: Settings,
+    invocation: &RunInvocation,
+    listeners: Vec<Listener>,
+    level: &LevelHandle,
+) -> Result<()> {
+    let server = start(settings).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for listener in listeners {
+        tracing::info!("API listen on {}", describe(&listener));
+        let server = server.clone();
+        tasks.spawn(async move { server.serve(listener).await });
+    }
+    activation::notify("READY=1");
+    tracing::info!("Daemon has completed initialization");
+    until_told_to_stop(&server, invocation, level).await?;
+    activation::notify("STOPPING=1");
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// Opens the records and the engine.
+async fn start(settings: Settings) -> Result<Server> {
+    let root = settings.engine.data_root.clone();
+    let database = open_database(&root.join(DATABASE))?;
+    let daemon_id = engine_id::load_or_make(&root)
+        .with_context(|| format!("cannot read or write the daemon's id in {}", root.display()))?;
+    let about = About {
+        daemon_id,
+        debug: AtomicBool::new(settings.debug),
+        default_shm_size: settings.default_shm_size,
+        http_proxy: settings.http_proxy,
+        https_proxy: settings.https_proxy,
+        no_proxy: settings.no_proxy,
+    };
+    let engine = Engine::open(settings.engine, database).await?;
+    Ok(Server::new(engine, about))
+}
+
+fn open_database(path: &Path) -> Result<Arc<redb::Database>> {
+    let database = redb::Database::builder()
+        .set_cache_size(DATABASE_CACHE_BYTES)
+        .create(path)
+        .with_context(|| format!("cannot open the records in {}", path.display()))?;
+    Ok(Arc::new(database))
+}
+
+/// Sockets that give root's power are in there.
+fn make_exec_root(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(path)
+        .with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Each attached client, log follower and shim is a descriptor.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+fn describe(listener: &Listener) -> String {
+    match listener {
+        Listener::Unix(listener) => {
+            let address = listener.local_addr().ok();
+            let path: Option<PathBuf> =
+                address.and_then(|address| address.as_pathname().map(Path::to_owned));
+            path.map_or_else(|| "a socket".to_owned(), |path| path.display().to_string())
+        }
+        Listener::Tcp(listener) => listener
+            .local_addr()
+            .map_or_else(|_| "a socket".to_owned(), |address| address.to_string()),
+    }
+}
+
+/// SIGTERM and SIGINT end the daemon; SIGHUP makes it read its configuration again.
+async fn until_told_to_stop(
+    server: &Server,
+    invocation: &RunInvocation,
+    level: &LevelHandle,
+) -> Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => reload(server, invocation, level),
+        }
+    }
+    tracing::info!("Processing signal, the containers go on without the daemon");
+    Ok(())
+}
+
+/// Applies what can change while we run: the log's level.
+fn reload(server: &Server, invocation: &RunInvocation, level: &LevelHandle) {
+    let reloaded = config_file::merge(invocation.config_file.as_deref(), &invocation.values)
+        .map_err(anyhow::Error::from)
+        .and_then(|values| Settings::new(&values));
+    match reloaded {
+        Ok(settings) => {
+            level.set(settings.log_level);
+            server.set_debug(settings.debug);
+            tracing::info!("Reloaded configuration: debug and log-level; the rest needs a restart");
+        }
+        Err(error) => tracing::error!("Error reconfiguring the daemon: {error:#}"),
+    }
+}
