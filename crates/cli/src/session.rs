@@ -95,7 +95,7 @@ impl Session {
         let address = if context == CONTEXT_DEFAULT {
             self.host()
         } else {
-            Some(self.contexts().endpoint(&context)?)
+            Some(self.contexts().endpoint(&context).map_err(unresolved)?)
         };
         let Some(address) = address else {
             let client = self.configured(Endpoint::Unix(SOCKET_DEFAULT.into()));
@@ -104,8 +104,8 @@ impl Session {
             }
             return Ok(client);
         };
-        let endpoint =
-            Endpoint::parse(&address).map_err(|error| Failure::new(error.to_string()))?;
+        let endpoint = Endpoint::parse(&address)
+            .map_err(|error| unresolved(Failure::new(error.to_string())))?;
         Ok(self.configured(endpoint))
     }
 
@@ -119,6 +119,14 @@ impl Session {
         }
         client
     }
+}
+
+/// An engine that was named and cannot be found by that name.
+fn unresolved(mut failure: Failure) -> Failure {
+    let reason = &failure.message;
+    failure.message =
+        format!("Failed to initialize: unable to resolve docker endpoint: {reason}");
+    failure
 }
 
 /// A variable that is set to something.

@@ -47,7 +47,9 @@ impl Contexts {
     pub(crate) fn get(&self, name: &str) -> Result<Context, Failure> {
         check_name(name)?;
         match fs::read(self.meta_file(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(not_found(name)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(self.not_found(name))
+            }
             Err(error) => Err(error.into()),
             Ok(bytes) => {
                 Ok(Context { name: name.to_owned(), document: serde_json::from_slice(&bytes)? })
@@ -111,6 +113,16 @@ impl Contexts {
         self.folder.join("tls").join(folder_name(name))
     }
 
+    fn not_found(&self, name: &str) -> Failure {
+        let mut failure = Failure::new(format!(
+            "context {}: context not found: open {}: no such file or directory",
+            quote(name),
+            self.meta_file(name).display()
+        ));
+        failure.is_not_found = true;
+        failure
+    }
+
     fn meta_file(&self, name: &str) -> PathBuf {
         self.meta_folder(name).join("meta.json")
     }
@@ -132,16 +144,6 @@ fn folder_name(name: &str) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-fn not_found(name: &str) -> Failure {
-    let mut failure = Failure::new(format!(
-        "context {}: context not found: open {}: no such file or directory",
-        quote(name),
-        "meta.json"
-    ));
-    failure.is_not_found = true;
-    failure
 }
 
 /// A name is letters, digits and a few marks, and not the default's.

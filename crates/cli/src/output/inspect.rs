@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::go_json;
+use super::{go_json, typed};
 use super::template::{Scope, Template};
 use crate::failure::Failure;
 
@@ -28,21 +28,6 @@ pub(crate) enum Absent {
     Number,
     False,
 }
-
-/// Members that are lists in Go, for which an engine may say `null`.
-const LISTS: &[&str] = &[
-    "Aliases", "Binds", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps",
-    "BlkioDeviceWriteIOps", "BlkioWeightDevice", "CapAdd", "CapDrop", "Cmd", "DNSNames",
-    "DeviceCgroupRules", "DeviceRequests", "Devices", "Dns", "DnsOptions", "DnsSearch",
-    "Entrypoint", "Env", "ExecIDs", "ExtraHosts", "GroupAdd", "Layers", "Links", "MaskedPaths",
-    "Mounts", "OnBuild", "ReadonlyPaths", "RepoDigests", "RepoTags", "SecondaryIPAddresses",
-    "SecondaryIPv6Addresses", "SecurityOpt", "Shell", "Ulimits", "VolumesFrom",
-];
-/// Members that are maps in Go, for which an engine may say `null`.
-const MAPS: &[&str] = &[
-    "Annotations", "Config.Config", "DriverOpts", "ExposedPorts", "Labels", "Networks", "Options",
-    "PortBindings", "Ports", "StorageOpt", "Sysctls", "Tmpfs", "Volumes",
-];
 
 /// What a container's document leaves out.
 pub(crate) const CONTAINER: &[(&str, Absent)] = &[
@@ -142,7 +127,7 @@ impl Layout {
         let Self::Template(template) = self else { return Ok(document.text.trim().to_owned()) };
         let value: Value = serde_json::from_str(&document.text)?;
         // First as Go's type has it, with all its members, then as the document is.
-        let text = template.render(&Scope::from_document(&completed(&value, document.absent)));
+        let text = template.typed(&completed(&value, document.absent), &value);
         let text = text.or_else(|_| template.render(&Scope::from_document(&value)));
         text.map(|text| format!("{text}\n"))
             .map_err(|error| Failure::new(format!("template parsing error: {error}")))
@@ -162,7 +147,7 @@ impl Layout {
 
 /// The document with every member that its type has.
 fn completed(value: &Value, absent: &[(&str, Absent)]) -> Value {
-    let mut completed = without_nulls(value);
+    let mut completed = typed::without_nulls(value);
     for (path, worth) in absent {
         let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
         let mut place = Some(&mut completed);
@@ -176,25 +161,6 @@ fn completed(value: &Value, absent: &[(&str, Absent)]) -> Value {
         }
     }
     completed
-}
-
-/// The document with empty lists and maps where Go has those.
-fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members = members.iter().map(|(name, value)| {
-                let value = match value {
-                    Value::Null if LISTS.contains(&name.as_str()) => Value::Array(Vec::new()),
-                    Value::Null if MAPS.contains(&name.as_str()) => Value::Object(Map::new()),
-                    value => without_nulls(value),
-                };
-                (name.clone(), value)
-            });
-            Value::Object(members.collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
-        value => value.clone(),
-    }
 }
 
 impl Absent {

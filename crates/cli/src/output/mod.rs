@@ -11,6 +11,7 @@ pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod times;
+pub(crate) mod typed;
 pub(crate) mod units;
 
 use std::io::{self, Write as _};

@@ -18,6 +18,7 @@ use serde_json::Value;
 pub(crate) use scope::Scope;
 
 use super::rows::{self, Row};
+use super::typed;
 use source::Segment;
 
 /// A template that was understood.
@@ -47,9 +48,22 @@ impl Template {
     pub(crate) fn parse(source: &str) -> Result<Self, Error> {
         let template = Self { source: source.to_owned(), simple: source::simple(source) };
         if template.simple.is_none() {
-            template.compile(&functions::for_values(&Scope::new("")))?;
+            template.try_out()?;
         }
         Ok(template)
+    }
+
+    /// Reads the template, and finds functions that there are not. `gotmpl` finds those
+    /// only where it comes across them.
+    fn try_out(&self) -> Result<(), Error> {
+        let scope = Scope::new("");
+        let compiled = self.compile(&functions::for_values(&scope))?;
+        match compiled.execute_to_string(&scope.root()) {
+            Err(error @ TemplateError::UndefinedFunction(_)) => {
+                Err(self.execution_error(&error, &scope))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends what the template makes of a row.
@@ -106,6 +120,25 @@ impl Template {
         template.execute_to_string(&scope.root()).map_err(|error| self.execution_error(&error, scope))
     }
 
+    /// What the template makes of a document that has a type in Go. `original` is the
+    /// same without what was added to it.
+    pub(crate) fn typed(&self, document: &Value, original: &Value) -> Result<String, Error> {
+        let Some(parts) = source::paths(&self.source) else {
+            return self.render(&Scope::completed(document, original));
+        };
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                source::Part::Text(literal) => text.push_str(literal),
+                source::Part::Path(path) => match typed::print(document, &path) {
+                    Some(value) => text.push_str(&value),
+                    None => return Err(self.unknown_field(path.last().unwrap_or(&""), "")),
+                },
+            }
+        }
+        Ok(text)
+    }
+
     fn compile(&self, functions: &functions::Functions) -> Result<gotmpl::Template, Error> {
         let mut template = gotmpl::Template::new("");
         for (name, function) in functions {
@@ -123,10 +156,16 @@ impl Template {
     /// Whether a field is asked for anywhere.
     pub(crate) fn mentions(&self, field: &str) -> bool {
         match &self.simple {
-            Some(segments) => segments
-                .iter()
-                .any(|segment| matches!(segment, Segment::Field(name) if name == field)),
-            None => source::position(&self.source, field).is_some(),
+            Some(segments) => segments.iter().any(|segment| match segment {
+                Segment::Text(_) => false,
+                Segment::Document => true,
+                Segment::Field(name) => name == field,
+            }),
+            None => {
+                source::position(&self.source, field).is_some()
+                    || self.source.contains("json .}}")
+                    || self.source.contains("json . ")
+            }
         }
     }
 

@@ -92,6 +92,11 @@ pub(crate) fn create(
         true => None,
         false => Some(references::parse(image).map_err(Failure::new)?),
     };
+    if let Some(text) = platform(parsed) {
+        platforms::parse(&text).map_err(|error| {
+            Failure::new(format!("error parsing specified platform: {error}"))
+        })?;
+    }
     let client = session.client()?;
     let puller = Puller { client, parsed, image };
     if parsed.text("pull") == "always" {
@@ -131,7 +136,7 @@ fn post(
     body: &CreateRequest,
 ) -> Result<CreateResponse, ClientError> {
     let platform = platform(parsed).and_then(|text| platforms::parse(&text).ok());
-    let platform = platform.and_then(|platform| serde_json::to_string(&platform).ok());
+    let platform = platform.map(|platform| platform.to_string());
     let name = Some(parsed.text("name")).filter(|name| !name.is_empty());
     let request = Request::post("/containers/create")
         .query_some("name", name)

@@ -10,6 +10,7 @@ use crate::output::quote::quote;
 use crate::session::{CONTEXT_DEFAULT, SOCKET_DEFAULT, Session};
 
 pub(crate) static CREATE: Command = Command::new("create", "Create a context", run)
+    .long_about(LONG_ABOUT)
     .takes(Positional::Exactly(1), "[OPTIONS] CONTEXT")
     .flags(&[&[
         Flag::text("description", "Description of the context"),
@@ -19,6 +20,17 @@ pub(crate) static CREATE: Command = Command::new("create", "Create a context", r
         .default_shown("[]"),
         Flag::text("from", "create context from a named context"),
     ]]);
+
+const LONG_ABOUT: &str = "Create a context
+
+Docker endpoint config:
+
+NAME                DESCRIPTION
+host                Docker endpoint on which to connect
+
+Example:
+
+$ wharf context create my-context --description \"some description\" --docker \"host=tcp://myserver:2375\"";
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let name = &parsed.arguments[0];

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::INSPECT_FORMAT_HELP;
 use crate::failure::Failure;
+use crate::output::go_json;
 use crate::output::inspect::{self, Document};
 use crate::session::{CONTEXT_DEFAULT, SOCKET_DEFAULT, Session};
 
@@ -20,7 +21,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     };
     inspect::inspect(&names, parsed.text("format"), |name| {
         let document = document(session, name)?;
-        Ok(Document { text: document.to_string(), absent: &[] })
+        Ok(Document { text: go_json::escaped(&document), absent: &[] })
     })
 }
 

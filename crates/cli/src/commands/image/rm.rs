@@ -23,7 +23,7 @@ pub(crate) static RM: Command = Command::new("rm", "Remove one or more images", 
 const FLAGS: &[Flag] = &[
     Flag::switch("force", "Force removal of the image").short('f'),
     Flag::switch("no-prune", "Do not delete untagged parents"),
-    Flag::list(
+    Flag::strings(
         "platform",
         "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \
          \"linux/amd64\")",
@@ -32,7 +32,7 @@ const FLAGS: &[Flag] = &[
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let mut platforms = Vec::new();
-    for platform in parsed.list("platform") {
+    for platform in parsed.comma_list("platform") {
         platforms.extend(platforms::parameter(&platform).map_err(Failure::new)?);
     }
     let client = session.client()?;

@@ -9,8 +9,7 @@ use docker_api::networks::{
 
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::failure::Failure;
-use crate::options::subnets::{self, Subnet};
-use crate::options::{key_values, labels};
+use crate::options::{key_values, labels, subnets};
 use crate::output;
 use crate::session::Session;
 
@@ -24,7 +23,7 @@ pub(crate) static CREATE: Command = Command::new("create", "Create a network", r
         Flag::switch("ipv4", "Enable or disable IPv4 address assignment").default("true"),
         Flag::switch("ipv6", "Enable or disable IPv6 address assignment"),
         Flag::switch("attachable", "Enable manual container attachment"),
-        Flag::switch("ingress", "Create swarm routing-mesh network").hidden(),
+        Flag::switch("ingress", "Create swarm routing-mesh network"),
         Flag::text("scope", "Control the network's scope"),
         Flag::switch("config-only", "Create a configuration only network"),
         Flag::text("config-from", "The network from which to copy the configuration"),
@@ -76,13 +75,14 @@ fn request(parsed: &Parsed) -> Result<NetworkCreateRequest, String> {
 fn ipam_configs(parsed: &Parsed) -> Result<Vec<IpamConfig>, String> {
     let list = |flag| parsed.comma_list(flag);
     let (ranges, gateways) = (list("ip-range"), list("gateway"));
-    let mut configs: Vec<(Subnet, IpamConfig)> = Vec::new();
+    let mut configs: Vec<IpamConfig> = Vec::new();
     for text in list("subnet") {
-        let subnet = subnets::parse(&text)?;
-        if configs.iter().any(|(other, _)| other.overlaps(&subnet)) {
-            return Err("multiple overlapping subnet configuration is not supported".to_owned());
+        for other in &configs {
+            if subnets::parse(&other.subnet)?.overlaps(&subnets::parse(&text)?) {
+                return Err("multiple overlapping subnet configuration is not supported".to_owned());
+            }
         }
-        configs.push((subnet, IpamConfig { subnet: text, ..IpamConfig::default() }));
+        configs.push(IpamConfig { subnet: text, ..IpamConfig::default() });
     }
     if configs.len() < ranges.len() || configs.len() < gateways.len() {
         return Err("every ip-range or gateway must have a corresponding subnet".to_owned());
@@ -111,17 +111,20 @@ fn ipam_configs(parsed: &Parsed) -> Result<Vec<IpamConfig>, String> {
         let config = owner(&mut configs, &address, "aux-address")?;
         config.auxiliary_addresses.get_or_insert_with(BTreeMap::new).insert(name, address);
     }
-    Ok(configs.into_iter().map(|(_, config)| config).collect())
+    Ok(configs)
 }
 
-/// The subnet that an address is in.
+/// The subnet that an address is in. What a subnet is that stands alone, is for the
+/// daemon to find out.
 fn owner<'a>(
-    configs: &'a mut [(Subnet, IpamConfig)],
+    configs: &'a mut [IpamConfig],
     address: &str,
     what: &str,
 ) -> Result<&'a mut IpamConfig, String> {
-    let found = configs.iter_mut().find(|(subnet, _)| subnet.contains(address));
-    found
-        .map(|(_, config)| config)
-        .ok_or_else(|| format!("no matching subnet for {what} {address}"))
+    for config in configs {
+        if subnets::parse(&config.subnet)?.contains(address) {
+            return Ok(config);
+        }
+    }
+    Err(format!("no matching subnet for {what} {address}"))
 }

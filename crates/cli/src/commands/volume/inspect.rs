@@ -5,6 +5,7 @@ use docker_api::client::{Client, Request, escape};
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::INSPECT_FORMAT_HELP;
 use crate::failure::Failure;
+use crate::output::go_json;
 use crate::output::inspect::{self, Document};
 use crate::session::Session;
 
@@ -21,6 +22,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 /// A volume's document.
 pub(crate) fn document(client: &Client, name: &str) -> Result<Document, Failure> {
     let bytes = client.send(Request::get(format!("/volumes/{}", escape(name))))?.bytes()?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    // Docker's client reads a volume and writes it anew, as Go writes.
+    let text = go_json::escape_html(&String::from_utf8_lossy(&bytes));
     Ok(Document { text, absent: inspect::VOLUME })
 }

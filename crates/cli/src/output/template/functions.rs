@@ -18,6 +18,7 @@ pub(super) fn for_values(scope: &Scope) -> Functions {
         ("json", Arc::new(move |arguments| {
             Ok(text(&json(argument("json", arguments, 0)?, &documents)))
         })),
+        ("index", Arc::new(|arguments| index(arguments))),
         ("split", Arc::new(|arguments| {
             let value = string("split", arguments, 0)?;
             let separator = string("split", arguments, 1)?;
@@ -58,7 +59,7 @@ pub(super) fn for_values(scope: &Scope) -> Functions {
 /// The functions for the names of columns: they leave them as they are.
 pub(super) fn for_headers() -> Functions {
     let keep: Function = Arc::new(|arguments| Ok(arguments.first().cloned().unwrap_or(Data::Nil)));
-    ["json", "split", "join", "title", "lower", "upper", "truncate", "pad"]
+    ["json", "split", "join", "title", "lower", "upper", "truncate", "pad", "index"]
         .into_iter()
         .map(|name| (name, Arc::clone(&keep)))
         .collect()
@@ -93,6 +94,33 @@ fn number(name: &str, arguments: &[Data], index: usize) -> gotmpl::Result<usize>
     })
 }
 
+/// What is at a key or a place, and there in turn. What a map of texts does not have is
+/// an empty text, as in Go, whose maps have a type.
+fn index(arguments: &[Data]) -> gotmpl::Result<Data> {
+    let mut value = argument("index", arguments, 0)?.clone();
+    for key in &arguments[1..] {
+        value = match (&value, key) {
+            (Data::Map(map), Data::String(key)) => map.get(key).cloned().unwrap_or_else(|| {
+                let is_of_texts = map.values().all(|value| matches!(value, Data::String(_)));
+                if is_of_texts { text("") } else { Data::Nil }
+            }),
+            (Data::List(items), key) => {
+                let place = key.as_int().ok_or_else(|| {
+                    TemplateError::Exec("cannot index slice/array with type string".into())
+                })?;
+                let item = usize::try_from(place).ok().and_then(|place| items.get(place));
+                item.cloned().ok_or(TemplateError::IndexOutOfRange { index: place })?
+            }
+            (Data::Nil, _) => return Err(TemplateError::Exec("index of untyped nil".into())),
+            (other, _) => {
+                let kind = other.type_name();
+                return Err(TemplateError::Exec(format!("can't index item of type {kind}")));
+            }
+        };
+    }
+    Ok(value)
+}
+
 /// The first letter of each word in upper case.
 fn title(value: &str) -> String {
     let mut is_inside = false;
@@ -115,6 +143,9 @@ fn json(value: &Data, documents: &HashMap<usize, String>) -> String {
         Data::Float(value) => serde_json::Value::from(*value).to_string(),
         Data::String(value) => serde_json::Value::from(&**value).to_string(),
         Data::List(items) => {
+            if let Some(document) = documents.get(&items.as_ptr().addr()) {
+                return document.clone();
+            }
             let items: Vec<_> = items.iter().map(|item| json(item, documents)).collect();
             format!("[{}]", items.join(","))
         }

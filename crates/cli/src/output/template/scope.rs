@@ -11,9 +11,9 @@ pub(crate) struct Scope {
     root: Arc<BTreeMap<Arc<str>, Data>>,
     /// What Go calls the root's type; empty for a map.
     type_name: &'static str,
-    /// Documents by the address of the map that was made of each. The maps are sorted;
-    /// Go's are structures, whose members have an order. All maps live as long as the
-    /// root does, so no address is used twice.
+    /// Documents by the address of the map or list that was made of each. The maps are
+    /// sorted; Go's are structures, whose members have an order. All of them live as long
+    /// as the root does, so no address is used twice.
     documents: HashMap<usize, String>,
     root_document: Option<String>,
     /// Whether what is missing is shown instead of refused.
@@ -40,20 +40,32 @@ impl Scope {
 
     /// A document as the root. What it does not have is refused.
     pub(crate) fn from_document(document: &Value) -> Self {
+        Self::completed(document, document)
+    }
+
+    /// A document with members that its original does not have. `json` shows the original.
+    pub(crate) fn completed(document: &Value, original: &Value) -> Self {
         let mut scope = Self::new("");
         if let Value::Object(members) = document {
             for (name, value) in members {
-                scope.set(name, value);
+                let data = scope.data(value, original.get(name).unwrap_or(&Value::Null));
+                Arc::make_mut(&mut scope.root).insert(name.as_str().into(), data);
             }
         }
-        scope.root_document = Some(document.to_string());
+        scope.root_document = Some(original.to_string());
         scope.is_open = false;
         scope
     }
 
+    /// Shows what is missing, instead of refusing it.
+    pub(crate) fn open(mut self) -> Self {
+        self.is_open = true;
+        self
+    }
+
     /// Adds a field to the root.
     pub(crate) fn set(&mut self, name: &str, value: &Value) {
-        let data = self.data(value);
+        let data = self.data(value, value);
         Arc::make_mut(&mut self.root).insert(name.into(), data);
     }
 
@@ -98,7 +110,7 @@ impl Scope {
         documents
     }
 
-    fn data(&mut self, value: &Value) -> Data {
+    fn data(&mut self, value: &Value, original: &Value) -> Data {
         match value {
             Value::Null => Data::Nil,
             Value::Bool(value) => Data::Bool(*value),
@@ -109,15 +121,26 @@ impl Scope {
             },
             Value::String(text) => Data::String(text.as_str().into()),
             Value::Array(items) => {
-                Data::List(items.iter().map(|item| self.data(item)).collect())
+                let list: Arc<[Data]> = items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| {
+                        self.data(item, original.get(index).unwrap_or(&Value::Null))
+                    })
+                    .collect();
+                self.documents.insert(list.as_ptr().addr(), original.to_string());
+                Data::List(list)
             }
             Value::Object(members) => {
                 let map: BTreeMap<Arc<str>, Data> = members
                     .iter()
-                    .map(|(name, value)| (Arc::from(name.as_str()), self.data(value)))
+                    .map(|(name, value)| {
+                        let original = original.get(name).unwrap_or(&Value::Null);
+                        (Arc::from(name.as_str()), self.data(value, original))
+                    })
                     .collect();
                 let map = Arc::new(map);
-                self.documents.insert(address(&map), value.to_string());
+                self.documents.insert(address(&map), original.to_string());
                 Data::Map(map)
             }
         }

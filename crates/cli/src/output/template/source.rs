@@ -31,6 +31,31 @@ pub(super) fn simple(source: &str) -> Option<Vec<Segment>> {
     Some(segments)
 }
 
+/// A part of a template that only puts members of members between text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Text(&'a str),
+    Path(Vec<&'a str>),
+}
+
+/// The parts of a template that has only paths; `None` if it does more.
+pub(super) fn paths(source: &str) -> Option<Vec<Part<'_>>> {
+    let mut parts = Vec::new();
+    let mut rest = source;
+    while let Some((text, after)) = rest.split_once("{{") {
+        parts.push(Part::Text(text));
+        let (action, after) = after.split_once("}}")?;
+        let path = action.trim_matches(' ').strip_prefix('.')?;
+        parts.push(Part::Path(path.split('.').map(is_name).collect::<Option<_>>()?));
+        rest = after;
+    }
+    if rest.contains("}}") {
+        return None;
+    }
+    parts.push(Part::Text(rest));
+    Some(parts)
+}
+
 fn is_name(name: &str) -> Option<&str> {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     (!name.is_empty() && name.chars().all(is_letter)).then_some(name)
