@@ -99,6 +99,18 @@ impl Route {
         }
     }
 
+    /// Makes the kernel act at once on the news that a link has come up or gone down, if there
+    /// are any. Otherwise it does so in its own time, and packets are lost until then.
+    ///
+    /// Asking for a link is what does it, since Linux 6.8. So does [`link`](Self::link).
+    pub fn settle(&self, link: u32) -> Result<(), Error> {
+        let mut requests = Requests::default();
+        requests.get(libc::RTM_GETLINK, |body| {
+            body.raw(&link_header(link, 0, 0));
+        });
+        self.socket.run(&requests).map(drop)
+    }
+
     pub fn links(&self) -> Result<Vec<Link>, Error> {
         let mut requests = Requests::default();
         requests.dump(libc::RTM_GETLINK, |body| {

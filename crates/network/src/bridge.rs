@@ -25,13 +25,12 @@ mod publish;
 mod reservation;
 mod rules;
 mod setup_lock;
-mod spares;
 mod subnet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use linux::route::{Changes, Route};
 use rustix::io::Errno;
@@ -44,14 +43,13 @@ use self::firewall::Firewall;
 use self::ports::HostPort;
 use self::publish::{Owner, Publication, Publisher};
 use self::rules::{Rules, Target};
-use self::spares::{Spare, Spares};
 use crate::address::{Cidr, MacAddress};
 use crate::attachment::{AttachRequest, Attachment, AttachmentRecord};
 use crate::errors::{AdoptError, AttachError, CleanUpError, DetachError, OpenError, PrepareError};
 use crate::settings::Settings;
+use crate::spares::Spares;
 
 pub use endpoint::new_namespace;
-pub(crate) use spares::Maker;
 
 /// How an interface's name on the host begins. Docker's word.
 const HOST_INTERFACE_PREFIX: &str = "veth";
@@ -65,10 +63,17 @@ pub(crate) struct Bridge {
     settings: Settings,
     firewall: Firewall,
     publisher: Publisher,
-    spares: Spares,
+    spares: Arc<Spares<Spare>>,
     /// The bridge once it is ready. Locked while it is made, so that it is made once.
     device: Mutex<Option<Device>>,
     book: Mutex<Book>,
+}
+
+/// An endpoint that nobody has yet.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    plan: Plan,
+    netns: OwnedFd,
 }
 
 /// What is given to whom.
@@ -96,7 +101,7 @@ impl Bridge {
             bridge,
             firewall: Firewall::new(format!("wharf-{}", settings.instance)),
             publisher: Publisher::new(settings.default_host_ip),
-            spares: Spares::default(),
+            spares: Arc::default(),
             settings,
             device: Mutex::default(),
             book: Mutex::new(Book {
@@ -205,8 +210,12 @@ impl Bridge {
         }
     }
 
+    pub(crate) fn spares(&self) -> &Arc<Spares<Spare>> {
+        &self.spares
+    }
+
     /// Makes an endpoint for whoever comes next. That is no reason to make the bridge.
-    fn make_spare(&self) -> Option<Spare> {
+    pub(crate) fn make_spare(&self) -> Option<Spare> {
         let device = self.device().filter(|device| self.is_there(device))?;
         let plan = self.plan(None, self.take_address()?, device);
         endpoint::make(&plan)

@@ -18,6 +18,7 @@ mod errors;
 mod info;
 mod networks;
 mod settings;
+mod spares;
 
 pub mod hostname;
 pub mod hosts;

@@ -1,17 +1,20 @@
 //! The handle over everything.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::attachment::{AttachRequest, Attachment, AttachmentRecord};
-use crate::bridge::{Bridge, Maker};
+use crate::bridge::{Bridge, Spare, new_namespace};
 use crate::errors::{AdoptError, AttachError, CleanUpError, DetachError, FindError, OpenError};
 use crate::info::{EndpointInfo, NetworkInfo};
 use crate::settings::Settings;
+use crate::spares::{Maker, Spares};
 
 /// The default network's name.
 const BRIDGE: &str = "bridge";
@@ -29,8 +32,10 @@ pub struct Networks {
     settings: Settings,
     created: SystemTime,
     bridge: Option<Arc<Bridge>>,
-    /// Started by the first attachment: a daemon that never has one needs no spares.
-    maker: OnceLock<Maker>,
+    namespaces: Arc<Spares<OwnedFd>>,
+    // Started at the first use: a daemon that never has one needs no spares.
+    endpoint_maker: OnceLock<Maker<Spare>>,
+    namespace_maker: OnceLock<Maker<OwnedFd>>,
 }
 
 impl Networks {
@@ -44,7 +49,14 @@ impl Networks {
                 Some(Arc::new(bridge))
             }
         };
-        Ok(Self { settings, created: SystemTime::now(), bridge, maker: OnceLock::new() })
+        Ok(Self {
+            settings,
+            created: SystemTime::now(),
+            bridge,
+            namespaces: Arc::default(),
+            endpoint_maker: OnceLock::new(),
+            namespace_maker: OnceLock::new(),
+        })
     }
 
     /// Every network: `bridge`, `host`, `none`.
@@ -78,6 +90,15 @@ impl Networks {
         self.bridge.as_ref().map(|bridge| bridge.gateway().address())
     }
 
+    /// A network namespace with nothing but `lo`, which is up: the network `none`. Nothing
+    /// holds it but the descriptor.
+    pub fn new_namespace(&self) -> io::Result<OwnedFd> {
+        let _pause = self.namespaces.pause();
+        let namespace = self.namespaces.take().map_or_else(new_namespace, Ok)?;
+        self.keep_namespaces();
+        Ok(namespace)
+    }
+
     /// Connects a container: a namespace, a link, an address, ports. On an error, nothing of
     /// it is left.
     pub fn attach(&self, request: &AttachRequest) -> Result<Attachment, AttachError> {
@@ -87,7 +108,7 @@ impl Networks {
         match &self.bridge {
             Some(bridge) if network.name == BRIDGE => {
                 let attachment = bridge.attach(request)?;
-                self.keep_spares(bridge);
+                self.keep_endpoints(bridge);
                 Ok(attachment)
             }
             _ => Err(AttachError::NoEndpoints(network.name)),
@@ -122,9 +143,26 @@ impl Networks {
         self.bridge.as_ref().map_or(Ok(()), |bridge| bridge.flush())
     }
 
-    fn keep_spares(&self, bridge: &Arc<Bridge>) {
+    fn keep_endpoints(&self, bridge: &Arc<Bridge>) {
         if self.settings.spares > 0 {
-            self.maker.get_or_init(|| Maker::start(Arc::clone(bridge), self.settings.spares));
+            self.endpoint_maker.get_or_init(|| {
+                let spares = Arc::clone(bridge.spares());
+                let bridge = Arc::clone(bridge);
+                Maker::start(spares, self.settings.spares, move || bridge.make_spare())
+            });
+        }
+    }
+
+    fn keep_namespaces(&self) {
+        if self.settings.spares > 0 {
+            self.namespace_maker.get_or_init(|| {
+                let make = || {
+                    new_namespace()
+                        .inspect_err(|error| tracing::debug!(%error, "no spare namespace"))
+                        .ok()
+                };
+                Maker::start(Arc::clone(&self.namespaces), self.settings.spares, make)
+            });
         }
     }
 

@@ -97,10 +97,10 @@ fn address(plan: &Plan) -> Result<(), Error> {
     inside.change(&changes)
 }
 
-/// Asking for the port is not idle: it makes the kernel notice at once that both ends are up.
-/// Otherwise it would do so in its own time, and lose packets until then; a container that
-/// connects immediately would wait for a second (Linux 6.8 and later).
+/// Sets the bridge's port up, and sees to it that the first packet gets through: a container
+/// that connects before the kernel has noticed that the link is up would wait for a second.
 fn port(plan: &Plan, outside: &Route) -> Result<(), Error> {
+    // This settles the port. It brings the bridge up, if it is the first one.
     let port = outside.link(&plan.host_interface)?.ok_or(Errno::NODEV)?.index;
     let mut changes = Changes::default();
     match plan.device.ports {
@@ -108,5 +108,6 @@ fn port(plan: &Plan, outside: &Route) -> Result<(), Error> {
         PortMode::Reflecting => changes.reflect_port(port),
         PortMode::Isolated => changes.isolate_port(port),
     }
-    outside.change(&changes)
+    outside.change(&changes)?;
+    outside.settle(plan.device.index)
 }

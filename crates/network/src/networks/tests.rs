@@ -574,12 +574,20 @@ fn opening_changes_nothing_on_the_host() {
 
 #[test]
 fn a_namespace_without_a_network_has_its_loopback() {
-    let namespace = crate::new_namespace().unwrap();
-    network_namespace::inside(namespace.as_fd(), || {
-        std::net::TcpListener::bind((LOCALHOST, 0)).unwrap();
-        let route = linux::route::Route::open().unwrap();
-        assert!(route.link("lo").unwrap().unwrap().is_up);
-        assert_eq!(route.link("eth0").unwrap(), None);
-    })
-    .unwrap();
+    let world = World::new();
+    let networks = world.networks_with_spares("one");
+    // The first is made at once, others may be spares. Each is another one.
+    let namespaces: Vec<_> = (0..5).map(|_| networks.new_namespace().unwrap()).collect();
+    for namespace in &namespaces {
+        network_namespace::inside(namespace.as_fd(), || {
+            std::net::TcpListener::bind((LOCALHOST, 80)).unwrap();
+            let route = linux::route::Route::open().unwrap();
+            assert!(route.link("lo").unwrap().unwrap().is_up);
+            assert_eq!(route.link("eth0").unwrap(), None);
+        })
+        .unwrap();
+    }
+    let number = |namespace: &_| rustix::fs::fstat(namespace).unwrap().st_ino;
+    let numbers: std::collections::BTreeSet<_> = namespaces.iter().map(number).collect();
+    assert_eq!(numbers.len(), namespaces.len());
 }
