@@ -24,6 +24,7 @@ mod folders;
 mod history;
 mod image;
 mod import;
+mod keep;
 mod layers;
 mod load;
 mod mend;
@@ -36,9 +37,11 @@ mod save;
 mod snapshots;
 mod store;
 mod tar;
+#[cfg(test)]
+mod testing;
 
 pub use crate::catalog::ResolveError;
-pub use crate::change::{Change, ChangeError, parse_change};
+pub use crate::change::{Change, ChangeError, Command, apply as apply_changes, parse_change, parse_changes};
 pub use crate::history::HistoryEntry;
 pub use crate::image::{Extras, HealthCheck, Image, ImageId, Layer, ProcessExtras};
 pub use crate::layers::ArchiveError;

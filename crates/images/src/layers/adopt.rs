@@ -333,7 +333,7 @@ fn copy_owner_and_mode(stat: &Stat, target: BorrowedFd<'_>) -> io::Result<()> {
 
 fn copy_xattrs(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
     let path = place::descriptor_path(source);
-    let mut names = vec![0; rustix::fs::listxattr(path.as_str(), &mut [0_u8; 0][..])?];
+    let mut names = vec![0; rustix::fs::listxattr_query(path.as_str())?];
     if names.is_empty() {
         return Ok(());
     }
@@ -342,7 +342,7 @@ fn copy_xattrs(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()>
         if name.is_empty() || name.starts_with(OVERLAY_XATTRS) {
             continue;
         }
-        let mut value = vec![0; rustix::fs::getxattr(path.as_str(), name, &mut [0_u8; 0][..])?];
+        let mut value = vec![0; rustix::fs::getxattr_query(path.as_str(), name)?];
         let length = rustix::fs::getxattr(path.as_str(), name, &mut value[..])?;
         rustix::fs::fsetxattr(target, name, &value[..length], XattrFlags::empty())?;
     }

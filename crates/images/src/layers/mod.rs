@@ -7,6 +7,7 @@
 pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod assemble;
+pub(crate) mod duplicate;
 pub(crate) mod place;
 pub(crate) mod recipe;
 pub(crate) mod unpack;

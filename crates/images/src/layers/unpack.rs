@@ -123,7 +123,7 @@ fn read_all(
 }
 
 /// Tells a damaged compression from a failure to read.
-fn explain(error: ArchiveError) -> ArchiveError {
+pub(crate) fn explain(error: ArchiveError) -> ArchiveError {
     match error {
         ArchiveError::Read(error)
             if error.get_ref().is_some_and(|inner| inner.is::<DecompressError>()) =>

@@ -70,6 +70,11 @@ impl<R: BufRead, T: Tape> Reader<R, T> {
         self.end
     }
 
+    /// Bytes read so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     pub(crate) fn tape(&mut self) -> &mut T {
         &mut self.tape
     }

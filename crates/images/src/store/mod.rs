@@ -2,6 +2,9 @@
 //!
 //! Each method is one call into the part that does it.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
