@@ -145,6 +145,12 @@ impl Bundle {
     }
 }
 
+/// Streams of a container that nobody talks with.
+pub(crate) fn null_streams() -> Stdio {
+    let null = || OwnedFd::from(File::options().read(true).write(true).open("/dev/null").unwrap());
+    Stdio::Descriptors { stdin: null(), stdout: null(), stderr: null() }
+}
+
 /// Waits for a container's first process.
 pub(crate) fn exit_code(container: &Container) -> i32 {
     let status = waitid(WaitId::PidFd(container.pidfd()), WaitIdOptions::EXITED).unwrap().unwrap();

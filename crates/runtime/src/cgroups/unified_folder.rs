@@ -50,10 +50,6 @@ impl UnifiedFolder {
         files::processes(&self.path)
     }
 
-    pub(super) fn admit(&self, process: Pid) -> Result<(), CgroupError> {
-        files::write(&self.path, "cgroup.procs", process.as_raw_nonzero())
-    }
-
     /// Replaces the device rules.
     pub(super) fn set_device_rules(&self, list: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         let rules = DeviceRules::new(list);

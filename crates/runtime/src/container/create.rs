@@ -5,6 +5,7 @@
 //!   child:                                 └─ namespaces ─ root ─ mounts … ───┘ (waits)
 //! ```
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -117,6 +118,7 @@ fn become_container(
         identity: Identity::default(),
         environment: Vec::new(),
         program: None,
+        capabilities_at_last: None,
         has_working_directory: false,
     };
     init::run_container(ContainerInit {
@@ -173,6 +175,7 @@ impl Birth<'_> {
             terminal,
             warnings,
             cgroup,
+            further: RefCell::default(),
             filter: plan.filter,
             namespaces: namespaces_of(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),

@@ -1,11 +1,11 @@
 //! A further process in a container.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use linux::namespaces::Namespaces;
 use linux::process::{Cloned, clone_process};
 use oci::runtime::LinuxNamespaceType;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
 use crate::channel::{Channel, Message};
@@ -78,6 +78,7 @@ impl Container {
             identity: Identity::default(),
             environment: Vec::new(),
             program: None,
+            capabilities_at_last: None,
             has_working_directory: false,
         };
         init::run_join(JoinInit {
@@ -106,8 +107,25 @@ impl Container {
             let _ = rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL);
             reap(process.pidfd.as_fd());
         }
-        result.map(|()| process)
+        result?;
+        self.remember(&process.pidfd)?;
+        Ok(process)
     }
+
+    /// Keeps track of what is still to be waited for.
+    fn remember(&self, pidfd: &OwnedFd) -> Result<(), ProcessError> {
+        let pidfd = pidfd.try_clone().map_err(ProcessError::system("keep the process's pidfd"))?;
+        let mut further = self.further.borrow_mut();
+        further.retain(|process| is_unreaped(process.as_fd()));
+        further.push(pidfd);
+        Ok(())
+    }
+}
+
+/// Whether a child is still to be waited for.
+fn is_unreaped(pidfd: BorrowedFd<'_>) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::PidFd(pidfd), options).is_ok()
 }
 
 /// The flag for joining by a pidfd. The pid namespace is joined by the parent, beforehand.

@@ -5,6 +5,7 @@ mod detour;
 mod exec;
 mod watch;
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub struct Container {
     terminal: Option<OwnedFd>,
     warnings: Vec<String>,
     cgroup: Cgroup,
+    /// Further processes that the caller may not have waited for.
+    further: RefCell<Vec<OwnedFd>>,
     /// For further processes.
     filter: Option<Filter>,
     /// The kinds of namespaces that are not the host's.
@@ -106,6 +109,7 @@ impl Container {
             terminal: None,
             warnings: Vec::new(),
             cgroup: Cgroup::open(&cgroup_path(id, spec))?,
+            further: RefCell::default(),
             filter,
             namespaces: namespaces_of(spec),
             poststart: hooks_of(spec, Hooks::poststart),
@@ -113,13 +117,18 @@ impl Container {
         })
     }
 
-    /// Kills what is left, waits for the first process if it is the caller's child, removes
-    /// the cgroups and runs the `poststop` hooks.
+    /// Kills what is left, waits for it, removes the cgroups and runs the `poststop` hooks.
+    ///
+    /// The exit status of a further process that the caller has not waited for is lost.
     pub fn delete(self) -> Result<(), DeleteError> {
         // Whatever the first process was waiting for, it will not come.
         drop(self.channel);
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
         let killed = self.cgroup.kill_all();
+        // A pid namespace ends only when all that was in it has been waited for.
+        for process in self.further.take() {
+            reap(process.as_fd());
+        }
         reap(self.pidfd.as_fd());
         let removed = watch::await_empty(&self.cgroup).and_then(|()| self.cgroup.driver().remove());
         let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle);

@@ -82,6 +82,8 @@ pub(crate) struct ProcessInit<'a> {
     pub(crate) identity: Identity,
     pub(crate) environment: Vec<String>,
     pub(crate) program: Option<program::Program>,
+    /// What is left to do once the filter is installed, which takes a capability.
+    pub(crate) capabilities_at_last: Option<rustix::thread::CapabilitySets>,
     pub(crate) has_working_directory: bool,
 }
 
@@ -174,7 +176,7 @@ impl JoinInit<'_> {
 
 impl ProcessInit<'_> {
     /// Makes the process what was asked for, up to and including its program.
-    const STEPS: [Step<Self>; 12] = [
+    const STEPS: [Step<Self>; 13] = [
         step("find the user", identity::find),
         step("connect the standard streams", terminal::connect),
         // Raising a limit takes privileges.
@@ -186,12 +188,13 @@ impl ProcessInit<'_> {
         step("enter the working directory", program::enter_working_directory_as_user),
         // As the user: whether a program can be executed is a question of who asks.
         step("find the program", program::find),
+        // Nothing of the caller's gets into the program, whatever flags it was opened with.
+        step("keep descriptors from the program", namespaces::close_on_execution),
         step("wait for the start", namespaces::await_start),
-        // Installing a filter takes CAP_SYS_ADMIN unless `no_new_privs` is set. So it is done
-        // before the capabilities go, or else as late as it can be.
-        step("install the seccomp filter", privileges::install_filter_with_privilege),
         step("set the capabilities", privileges::set_capabilities),
-        step("install the seccomp filter", privileges::install_filter_without_privilege),
+        // Under the filter, which may allow next to nothing, only what cannot come before.
+        step("install the seccomp filter", privileges::install_filter),
+        step("give up the last capability", privileges::give_up_last_capability),
         step("execute the program", program::execute),
     ];
 }

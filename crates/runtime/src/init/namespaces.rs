@@ -141,6 +141,8 @@ pub(super) fn await_cgroup_to_join(init: &mut JoinInit<'_>) -> Result<(), StepEr
 pub(super) fn await_hooks(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let Some(hooks) = init.spec.hooks() else { return Ok(()) };
     if init.plan.has_host_hooks {
+        // The parent speaks in this order, and hooks expect the cgroup to be there.
+        await_cgroup(init)?;
         init.process.channel.send(Message::HooksDue)?;
         init.process.expect_message(|message| matches!(message, Message::HooksDone))?;
     }
@@ -168,6 +170,13 @@ pub(super) fn join_container(init: &mut JoinInit<'_>) -> Result<(), StepError> {
     }
     Ok(())
 }
+
+pub(super) fn close_on_execution(_process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    Ok(linux::process::close_on_execute_from(FIRST_AFTER_STDIO)?)
+}
+
+/// The descriptor after the standard streams.
+const FIRST_AFTER_STDIO: u32 = 3;
 
 /// The first process of a container is ready here, and waits to be started.
 pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError> {

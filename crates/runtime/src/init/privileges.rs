@@ -54,53 +54,57 @@ fn drop_bounding(kept: CapabilitySet) -> Result<(), StepError> {
     Ok(())
 }
 
-pub(super) fn install_filter_with_privilege(
-    process: &mut ProcessInit<'_>,
-) -> Result<(), StepError> {
-    if process.process.no_new_privileges() == Some(true) {
-        return Ok(());
-    }
-    if process.filter.is_some() {
-        // The change of user has taken the effective ones away.
-        let mut sets = capabilities(None)?;
-        sets.effective |= CapabilitySet::SYS_ADMIN & sets.permitted;
-        rustix::thread::set_capabilities(None, sets)?;
-    }
-    install_filter(process)
-}
-
 pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     let present = capabilities(None)?;
     let inheritable = wanted(process, LinuxCapabilities::inheritable);
     // What this process itself lacks it cannot give.
     let permitted = wanted(process, LinuxCapabilities::permitted) & present.permitted;
-    let effective = wanted(process, LinuxCapabilities::effective) & permitted;
-    let sets =
-        CapabilitySets { effective, permitted, inheritable: inheritable & present.permitted };
-    rustix::thread::set_capabilities(None, sets)?;
+    let sets = CapabilitySets {
+        effective: wanted(process, LinuxCapabilities::effective) & permitted,
+        permitted,
+        inheritable: inheritable & present.permitted,
+    };
+    // A filter may be installed with CAP_SYS_ADMIN or without new privileges.
+    let has_new_privileges = process.process.no_new_privileges() != Some(true);
+    let for_filter = if process.filter.is_some() && has_new_privileges {
+        CapabilitySet::SYS_ADMIN & present.permitted
+    } else {
+        CapabilitySet::empty()
+    };
+    if !sets.effective.contains(for_filter) {
+        process.capabilities_at_last = Some(sets);
+    }
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: sets.effective | for_filter,
+            permitted: sets.permitted | for_filter,
+            ..sets
+        },
+    )?;
     clear_ambient_capability_set()?;
     for capability in wanted(process, LinuxCapabilities::ambient) & permitted & inheritable {
         configure_capability_in_ambient_set(capability, true)
             .doing(|| "the ambient set".to_owned())?;
     }
+    if !has_new_privileges {
+        set_no_new_privs(true)?;
+    }
     Ok(())
 }
 
-pub(super) fn install_filter_without_privilege(
-    process: &mut ProcessInit<'_>,
-) -> Result<(), StepError> {
-    if process.process.no_new_privileges() != Some(true) {
-        return Ok(());
-    }
-    set_no_new_privs(true)?;
-    install_filter(process)
-}
-
-fn install_filter(process: &ProcessInit<'_>) -> Result<(), StepError> {
+pub(super) fn install_filter(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     match process.filter {
         Some(filter) => Ok(linux::seccomp::install(&filter.instructions, filter.flags)?),
         None => Ok(()),
     }
+}
+
+pub(super) fn give_up_last_capability(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    if let Some(sets) = process.capabilities_at_last {
+        rustix::thread::set_capabilities(None, sets)?;
+    }
+    Ok(())
 }
 
 /// One of the configuration's sets. Without any configuration there are none.

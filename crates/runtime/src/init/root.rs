@@ -54,6 +54,9 @@ pub(super) fn mount(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let target = open_place(&place).doing(|| place.display().to_string())?;
     if init.plan.root_propagation.is_some_and(|(kind, _)| kind == Propagation::Shared) {
         keep_from_spreading(&place)?;
+        // A shared mount cannot become the root; it is shared again once it has.
+        let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
+        linux::mounts::change(tree.as_fd(), Depth::One, change)?;
     }
     attach(&tree, &target)?;
     init.root = Some(tree);

@@ -1,0 +1,65 @@
+//! Programs that run at certain points of a container's life.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::host::Bundle;
+
+/// A hook that notes its point, and what it was told, in a file of the host's.
+fn noting(bundle: &Bundle, point: &str) -> Value {
+    let notes = bundle.path().join("notes");
+    let script = format!("echo {point} $(grep -o '\"status\":\"[a-z]*\"') >>{}", notes.display());
+    json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}])
+}
+
+#[test]
+fn they_run_in_order_with_the_state() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    let mut hooks = json!({});
+    for point in ["prestart", "createRuntime", "createContainer", "poststart", "poststop"] {
+        hooks[point] = noting(&bundle, point);
+    }
+    hooks["startContainer"] = json!([{"path": "/bin/sh", "args": ["sh", "-c", "cat >/seen"]}]);
+    bundle.spec["hooks"] = hooks;
+    bundle.run();
+    let notes = fs::read_to_string(bundle.path().join("notes")).unwrap();
+    let lines: Vec<&str> = notes.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            r#"prestart "status":"creating""#,
+            r#"createRuntime "status":"creating""#,
+            r#"createContainer "status":"creating""#,
+            r#"poststart "status":"running""#,
+            r#"poststop "status":"stopped""#,
+        ]
+    );
+    let seen = fs::read_to_string(bundle.rootfs().join("seen")).unwrap();
+    assert!(seen.contains(r#""status":"created""#), "{seen}");
+}
+
+#[test]
+fn one_that_fails_stops_the_container() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.spec["hooks"] = json!({"createRuntime": [
+        {"path": "/bin/sh", "args": ["sh", "-c", "echo too bad >&2; exit 3"]}]});
+    let error = bundle.try_run().unwrap_err();
+    assert_eq!(error, "createRuntime hook `/bin/sh`: exit status: 3: too bad");
+}
+
+#[test]
+fn one_that_hangs_is_killed() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    let script = bundle.path().join("hang");
+    fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    bundle.spec["hooks"] =
+        json!({"createRuntime": [{"path": script, "timeout": 1, "env": ["PATH=/bin"]}]});
+    let error = bundle.try_run().unwrap_err();
+    assert!(error.contains("it has not ended after 1 s"), "{error}");
+}
