@@ -60,6 +60,13 @@ impl<'host> Container<'host> {
         address.as_str().expect("an address is a string").to_owned()
     }
 
+    /// The number of its link's end on the host.
+    #[track_caller]
+    pub fn link(&self) -> u32 {
+        let number = self.exec("cat /sys/class/net/eth0/iflink").succeeds();
+        number.text().parse().expect("a link has a number")
+    }
+
     /// Where its TCP port `port` is published: `0.0.0.0:8080`.
     #[track_caller]
     pub fn published(&self, port: u16) -> String {

@@ -26,6 +26,9 @@ use crate::skips;
 use crate::terminal::TerminalClient;
 use crate::words;
 
+/// How many links a daemon may keep ready for containers to come.
+const SPARES_MAX: usize = 4;
+
 /// How many of the daemon's last words a failing story prints.
 const LAST_WORDS: usize = 25;
 
@@ -42,8 +45,6 @@ pub struct Host {
     /// Short, since a socket's path may have 108 characters only.
     folder: TempDir,
     daemon: RefCell<Option<Child>>,
-    /// The rules that the daemon made at its own start.
-    first_rules: usize,
 }
 
 /// A host to be started.
@@ -87,17 +88,15 @@ impl HostBuilder {
     #[track_caller]
     pub fn start(self) -> Host {
         let namespace = self.namespace.unwrap_or_else(|| Rc::new(NetworkNamespace::new()));
-        let mut host = Host {
+        let host = Host {
             engine: Engine::chosen(),
             programs: self.programs,
             flags: self.flags,
             namespace,
             folder: tempfile::Builder::new().prefix("s").tempdir_in("/tmp").expect("/tmp exists"),
             daemon: RefCell::new(None),
-            first_rules: 0,
         };
         host.start_daemon();
-        host.first_rules = host.firewall_rules().unwrap_or(0);
         if !self.is_bare {
             let import = "import --change 'CMD [\"sh\"]' - busybox";
             host.docker_with_input(import, FileSystem::shell_tar()).succeeds();
@@ -402,14 +401,24 @@ impl Host {
 
     /// The supervisors of this host's containers.
     pub fn shims(&self) -> Vec<u32> {
-        let processes = leaks::processes_naming(&self.exec_root());
+        let processes = leaks::processes_of(&self.exec_root());
         let shims = processes.into_iter().filter(|(_, line)| line.contains("shim"));
         shims.map(|(pid, _)| pid).collect()
     }
 
-    /// The interfaces of the host's network, but `lo`.
-    pub fn interfaces(&self) -> Vec<String> {
-        self.namespace.interfaces()
+    /// The numbers of the interfaces in the host's network.
+    pub fn links(&self) -> Vec<u32> {
+        let output = self.namespace.command("busybox").args(["ip", "-o", "link"]).output();
+        let table = String::from_utf8_lossy(&output.expect("busybox runs").stdout).into_owned();
+        let numbers = table.lines().filter_map(|line| line.split_once(':')?.0.parse().ok());
+        numbers.collect()
+    }
+
+    /// The host's ends of the containers' links, and of those that are kept ready.
+    fn veths(&self) -> Vec<String> {
+        let mut names = self.namespace.interfaces();
+        names.retain(|name| name.starts_with("veth"));
+        names
     }
 
     fn cgroup_parent(&self) -> String {
@@ -442,12 +451,15 @@ impl Host {
         lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n")
     }
 
-    /// How many elements, rules and objects the firewall of this host holds, where the
-    /// program that lists them is installed.
-    fn firewall_rules(&self) -> Option<usize> {
-        on_path("nft")?;
-        let output = self.namespace.command("nft").args(["list", "ruleset"]).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().map(count_of_elements).sum())
+    /// The elements of the firewall's sets and maps, where the program that lists them is
+    /// installed. Tables and chains may be made before anything needs them.
+    fn published_ports(&self) -> Vec<String> {
+        let Some(program) = on_path("nft") else { return Vec::new() };
+        let program = program.to_str().expect("a plain path");
+        let output = self.namespace.command(program).args(["list", "ruleset"]).output();
+        let rules = String::from_utf8_lossy(&output.expect("nft runs").stdout).into_owned();
+        let lists = rules.split("elements = {").skip(1).filter_map(|rest| rest.split('}').next());
+        lists.flat_map(|list| list.split(',')).map(|element| element.trim().to_owned()).collect()
     }
 
     /// What the daemon left of its containers, all of which are gone.
@@ -477,16 +489,11 @@ impl Host {
             // What is there may be the other host's.
             return leaks;
         }
-        let mut interfaces = self.namespace.interfaces();
-        interfaces.retain(|name| name.starts_with("veth"));
-        found(&mut leaks, "interface", interfaces);
-        if let Some(count) = self.firewall_rules().filter(|&count| count > self.first_rules) {
-            found(
-                &mut leaks,
-                "firewall",
-                vec![format!("{count} entries, {} at first", self.first_rules)],
-            );
-        }
+        // The kernel takes a link down some time after the network namespace that it led to.
+        eventually("the containers' links to go", || {
+            (self.veths().len() <= SPARES_MAX).then_some(())
+        });
+        found(&mut leaks, "published port", self.published_ports());
         leaks
     }
 
@@ -505,8 +512,9 @@ impl Host {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        let processes = leaks::processes_naming(self.folder.path());
-        for pid in processes.iter().filter_map(|(pid, _)| Pid::from_raw(pid.cast_signed())) {
+        let processes = leaks::processes_of(self.folder.path()).into_iter().map(|(pid, _)| pid);
+        let inside = leaks::processes_below(&self.cgroup_parent());
+        for pid in processes.chain(inside).filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
             // It may be gone by now.
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -535,7 +543,7 @@ impl Drop for Host {
         }
         self.stop_daemon();
         if self.engine == Engine::Wharf {
-            let processes = leaks::processes_naming(self.folder.path());
+            let processes = leaks::processes_of(self.folder.path());
             leaks.extend(processes.iter().map(|(pid, line)| format!("process {pid}: {line}")));
         }
         let words = self.last_words();
@@ -548,10 +556,4 @@ impl Drop for Host {
 fn socket_address(address: &str) -> SocketAddr {
     let address = address.replace("0.0.0.0:", "127.0.0.1:");
     address.parse().unwrap_or_else(|error| panic!("{address}: {error}"))
-}
-
-/// How many things a line of `nft list ruleset` stands for.
-fn count_of_elements(line: &str) -> usize {
-    let separators = line.matches(',').count();
-    1 + separators
 }

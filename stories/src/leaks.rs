@@ -13,18 +13,28 @@ pub(crate) fn mounts_below(folder: &Path) -> Vec<PathBuf> {
     targets.filter(|target| target.starts_with(folder)).collect()
 }
 
-/// Processes whose command line names `folder`: its daemon and supervisors.
-pub(crate) fn processes_naming(folder: &Path) -> Vec<(u32, String)> {
-    let folder = folder.to_str().expect("temporary folders have plain names");
+/// Processes that name `folder` in their command line or work in it: its daemon and the
+/// supervisors of its containers.
+pub(crate) fn processes_of(folder: &Path) -> Vec<(u32, String)> {
+    let name = folder.to_str().expect("temporary folders have plain names");
     let ids = fs::read_dir("/proc").expect("there is a /proc").flatten();
     let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter(|&id| id != std::process::id())
         .filter_map(|id: u32| {
             let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(folder).then_some((id, line))
+            let works_there = fs::read_link(format!("/proc/{id}/cwd"))
+                .is_ok_and(|place| place.starts_with(folder));
+            (works_there || line.contains(name)).then_some((id, line))
         })
         .collect()
+}
+
+/// Processes in the control groups below `parent`.
+pub(crate) fn processes_below(parent: &str) -> Vec<u32> {
+    let lists = cgroups_below(parent).into_iter().map(|folder| folder.join("cgroup.procs"));
+    let lists: Vec<_> = lists.filter_map(|list| fs::read_to_string(list).ok()).collect();
+    lists.iter().flat_map(|list| list.lines()).filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Control groups below `parent`, in every hierarchy.
@@ -37,10 +47,13 @@ pub(crate) fn cgroups_below(parent: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes `parent` itself from every hierarchy.
+/// Removes `parent` and the empty groups in it from every hierarchy.
 pub(crate) fn remove_cgroup(parent: &str) {
+    for group in cgroups_below(parent) {
+        // What cannot be removed was reported already.
+        let _ = fs::remove_dir(group);
+    }
     for folder in cgroup_folders(parent) {
-        // What is left inside was reported already.
         let _ = fs::remove_dir(folder);
     }
 }

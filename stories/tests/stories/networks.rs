@@ -1,6 +1,6 @@
 //! Networks: how a container sees the world.
 
-use stories::Host;
+use stories::{Host, eventually};
 
 #[test]
 fn none_has_nothing_but_loopback() {
@@ -82,21 +82,26 @@ fn an_address_is_free_again_after_its_container() {
     let one = host.run("busybox sleep 1000");
     let two = host.run("busybox sleep 1000");
     assert_ne!(one.address(), two.address());
-    assert_eq!(host.interfaces().iter().filter(|name| name.starts_with("veth")).count(), 2);
+    let links = [one.link(), two.link()];
+    assert!(links.iter().all(|link| host.links().contains(link)));
+
     one.remove_by_force();
     two.remove_by_force();
-    assert_eq!(host.interfaces().iter().filter(|name| name.starts_with("veth")).count(), 0);
+    eventually("the links to go", || {
+        (!links.iter().any(|link| host.links().contains(link))).then_some(())
+    });
 }
 
 #[test]
 fn a_stopped_container_gives_its_address_back() {
     let host = Host::start();
     let container = host.run("busybox sleep 1000");
+    let link = container.link();
     host.docker(&format!("kill {}", container.id)).succeeds();
     container.becomes("exited");
 
     assert_eq!(container.address(), "");
-    assert!(!host.interfaces().iter().any(|name| name.starts_with("veth")));
+    eventually("the link to go", || (!host.links().contains(&link)).then_some(()));
 
     host.docker(&format!("start {}", container.id)).succeeds();
     assert_ne!(container.address(), "");
