@@ -123,6 +123,13 @@ impl Networks {
         self.bridge.as_ref().map_or(Ok(()), |bridge| bridge.detach(container_id))
     }
 
+    /// Notes a container's new name, for messages and descriptions.
+    pub fn rename(&self, container_id: &str, name: &str) {
+        if let Some(bridge) = &self.bridge {
+            bridge.rename(container_id, name);
+        }
+    }
+
     /// Takes note of what a running container has from an earlier daemon.
     pub fn adopt(&self, record: AttachmentRecord) -> Result<(), AdoptError> {
         match &self.bridge {

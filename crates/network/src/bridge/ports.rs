@@ -64,6 +64,14 @@ impl Ports {
         self.last.insert(protocol, port);
     }
 
+    /// Notes the holder's new name.
+    pub(super) fn rename(&mut self, port: HostPort, name: &str) {
+        let holders = self.holders.get_mut(&(port.protocol, port.port)).into_iter().flatten();
+        for holder in holders.filter(|holder| holder.ip == port.ip) {
+            name.clone_into(&mut holder.name);
+        }
+    }
+
     pub(super) fn release(&mut self, port: HostPort) {
         if let Some(holders) = self.holders.get_mut(&(port.protocol, port.port)) {
             holders.retain(|holder| holder.ip != port.ip);

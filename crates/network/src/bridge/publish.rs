@@ -84,6 +84,12 @@ impl Publisher {
         }
     }
 
+    /// Notes the new name of whoever holds these ports.
+    pub(super) fn rename(&self, name: &str, ports: &[PublishedPort]) {
+        let mut book = self.ports();
+        ports.iter().for_each(|port| book.rename(port.into(), name));
+    }
+
     pub(super) fn release(&self, ports: &[PublishedPort]) {
         let mut book = self.ports();
         ports.iter().for_each(|port| book.release(port.into()));

@@ -256,6 +256,12 @@ fn a_refusal_names_the_container_in_the_way() {
     let hint = errors::Explain::hint(&error).unwrap();
     assert_eq!(hint, "container `web` publishes 8080; stop it or publish another port");
     assert!(matches!(error, AttachError::Publish { source: PublishError::Taken { .. }, .. }));
+
+    networks.rename("web", "renamed");
+    let error = world.try_container(&networks, "other", &[port("8080:80")]).err().unwrap();
+    let hint = errors::Explain::hint(&error).unwrap();
+    assert_eq!(hint, "container `renamed` publishes 8080; stop it or publish another port");
+    assert_eq!(networks.get("bridge").unwrap().endpoints[0].container_name, "renamed");
 }
 
 #[test]
