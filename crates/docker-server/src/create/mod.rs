@@ -1,8 +1,8 @@
 //! From Docker's documents to the engine's specification of a container.
 //!
-//! [`plan`] is the recipe: the image's configuration is merged in, everything is checked,
-//! defaults are written into the documents (which are kept, for `docker inspect`), and each
-//! part is converted. It is pure but for a few looks at the host.
+//! [`check`] refuses what makes no sense whatever the image; [`Checked::plan`] merges the
+//! image's configuration in, writes defaults into the documents (which are kept, for
+//! `docker inspect`), and converts each part. Both are pure.
 //!
 //! The words of the refusals are Docker's. What Docker can do and Wharf cannot is refused by
 //! name, in [`unsupported`], and nothing is silently ignored.
@@ -26,7 +26,10 @@ mod signals;
 mod tests;
 mod unsupported;
 
-use docker_api::containers::CreateRequest;
+use std::collections::BTreeMap;
+
+use docker_api::containers::{ContainerConfig, CreateRequest, HostConfig};
+use docker_api::networks::EndpointSettings;
 use engine::containers::ContainerSpec;
 use engine::containers::spec::LogConfig;
 
@@ -60,62 +63,90 @@ pub(crate) struct Plan {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Turns a request, which is the newest version's, into a plan.
-pub(crate) fn plan(
+/// A request that makes sense, whatever its image says.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    config: ContainerConfig,
+    host: HostConfig,
+    endpoints: BTreeMap<String, EndpointSettings>,
+    warnings: Vec<String>,
+}
+
+/// Checks a request, which is the newest version's. This comes before the image is looked for:
+/// a client would pull it first, only to be refused then.
+pub(crate) fn check(
     request: CreateRequest,
-    image: &ImageDefaults,
     circumstances: &Circumstances,
-) -> Result<Plan, Refusal> {
+) -> Result<Checked, Refusal> {
     let mut config = request.config;
     let mut host = request.host_config.unwrap_or_default();
     let endpoints = request.networking_config.and_then(|networks| networks.endpoints_config);
     let mut endpoints = endpoints.unwrap_or_default();
     let mut warnings = Vec::new();
-
     defaults::name_the_default_network(&mut host, &mut endpoints);
     namespaces::check_network_conflicts(&config, &host)?;
+    namespaces::check_isolation(&host)?;
     process::check(&mut config)?;
+    namespaces::check_auto_remove(&host)?;
+    mounts::check(&host)?;
+    networking::check_hosts_and_ports(&host)?;
+    restart::convert(&host.restart_policy)?;
+    security::check_capabilities(&host)?;
     warnings.extend(limits::check(&mut host.resources, circumstances, false)?);
     warnings.extend(namespaces::check(&host)?);
     unsupported::check(&config, &host)?;
     warnings.extend(networking::check(&mut config, &host, &mut endpoints)?);
-    warnings.extend(merge::merge(&mut config, image)?);
-    defaults::fill_in(&mut config, &mut host, circumstances);
+    Ok(Checked { config, host, endpoints, warnings })
+}
 
-    let mounts = mounts::convert(&config, &host)?;
-    let hidden_tmpfs = host.tmpfs.iter().flatten().map(|(target, _)| target.clone()).collect();
-    let exposed_ports = ports::exposed(&mut config, &host)?;
-    let spec = ContainerSpec {
-        process: process::convert(&config, &host)?,
-        hostname: Some(config.hostname.clone()).filter(|name| !name.is_empty()),
-        domainname: Some(config.domainname.clone()).filter(|name| !name.is_empty()),
+impl Checked {
+    /// Completes the request with what its image gives.
+    pub(crate) fn plan(
+        self,
+        image: &ImageDefaults,
+        circumstances: &Circumstances,
+    ) -> Result<Plan, Refusal> {
+        let Self { mut config, mut host, endpoints, mut warnings } = self;
+        warnings.extend(merge::merge(&mut config, image)?);
+        defaults::fill_in(&mut config, &mut host, circumstances);
+        let hidden_tmpfs = host.tmpfs.iter().flatten().map(|(target, _)| target.clone()).collect();
+        let summary = Summary { exposed_ports: ports::exposed(&config, &host)?, hidden_tmpfs };
+        let spec = spec(&config, &host, &endpoints, circumstances)?;
+        let document = Document { summary, config, host_config: host, endpoints };
+        Ok(Plan { spec, document, warnings })
+    }
+}
+
+fn spec(
+    config: &ContainerConfig,
+    host: &HostConfig,
+    endpoints: &BTreeMap<String, EndpointSettings>,
+    circumstances: &Circumstances,
+) -> Result<ContainerSpec, Refusal> {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Ok(ContainerSpec {
+        log: logging::convert(host)?,
+        security: security::convert(host)?,
+        process: process::convert(config, host)?,
+        hostname: text(&config.hostname),
+        domainname: text(&config.domainname),
         labels: config.labels.clone().unwrap_or_default(),
         annotations: host.annotations.clone().unwrap_or_default(),
-        namespaces: namespaces::convert(&host),
-        network: networking::convert(&config, &host, &endpoints)?,
-        mounts,
-        volumes_from: mounts::volumes_from(&host)?,
+        namespaces: namespaces::convert(host),
+        network: networking::convert(config, host, endpoints)?,
+        mounts: mounts::convert(config, host)?,
+        volumes_from: mounts::volumes_from(host)?,
         read_only_root: host.readonly_rootfs,
         shm_size: u64::try_from(host.shm_size).unwrap_or_default(),
         limits: limits::convert(&host.resources),
         devices: devices::convert(&host.resources),
         device_rules: devices::rules(&host.resources)?,
         sysctls: host.sysctls.clone().unwrap_or_default(),
-        security: security::convert(&host)?,
-        log: logging::convert(&host)?,
         restart: restart::convert(&host.restart_policy)?,
         remove_at_end: host.auto_remove,
         init: host.init.unwrap_or(circumstances.init),
-        stop_signal: signals::stop_signal(&config)?,
-        stop_timeout: process::stop_timeout(&config),
-        cgroup_parent: Some(host.resources.cgroup_parent.clone())
-            .filter(|parent| !parent.is_empty()),
-    };
-    let document = Document {
-        summary: Summary { exposed_ports, hidden_tmpfs },
-        config,
-        host_config: host,
-        endpoints,
-    };
-    Ok(Plan { spec, document, warnings })
+        stop_signal: signals::stop_signal(config)?,
+        stop_timeout: process::stop_timeout(config),
+        cgroup_parent: text(&host.resources.cgroup_parent),
+    })
 }

@@ -17,6 +17,17 @@ const LOCAL_DRIVER: &str = "local";
 /// What Docker calls the mode of a named volume that has none: it may be relabelled.
 const VOLUME_MODE: &str = "z";
 
+/// Refuses what makes no sense in itself.
+pub(super) fn check(host: &HostConfig) -> Result<(), Refusal> {
+    for mount in host.mounts.iter().flatten() {
+        from_mount(mount)?;
+    }
+    for (target, _) in host.tmpfs.iter().flatten() {
+        check_target(target).map_err(Refusal::new)?;
+    }
+    Ok(())
+}
+
 /// Every mount, each target once.
 pub(super) fn convert(
     config: &ContainerConfig,
@@ -31,7 +42,6 @@ pub(super) fn convert(
         add(&mut mounts, &mut targets, from_mount(mount)?)?;
     }
     for (target, options) in host.tmpfs.iter().flatten() {
-        check_target(target).map_err(Refusal::new)?;
         let spec = from_tmpfs(target, options);
         // A volume in the same place wins, as in Docker.
         if targets.insert(spec.target.clone()) {

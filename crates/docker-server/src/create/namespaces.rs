@@ -49,17 +49,27 @@ pub(super) fn check_network_conflicts(
     }
 }
 
-/// Checks the modes, and answers with warnings.
-pub(super) fn check(host: &HostConfig) -> Result<Vec<String>, Refusal> {
+/// A container that is to vanish at its end is not to begin again.
+pub(super) fn check_auto_remove(host: &HostConfig) -> Result<(), Refusal> {
     if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
         return Err(Refusal::new("can't create 'AutoRemove' container with restart policy"));
     }
+    Ok(())
+}
+
+/// There is only one isolation on Linux.
+pub(super) fn check_isolation(host: &HostConfig) -> Result<(), Refusal> {
     if !matches!(host.isolation.to_ascii_lowercase().as_str(), "" | "default") {
         return Err(Refusal::new(format!(
             "invalid isolation ({}): linux only supports 'default'",
             host.isolation
         )));
     }
+    Ok(())
+}
+
+/// Checks the modes, and answers with warnings.
+pub(super) fn check(host: &HostConfig) -> Result<Vec<String>, Refusal> {
     check_ipc(&host.ipc_mode)?;
     check_pid(&host.pid_mode)?;
     if host.shm_size < 0 {

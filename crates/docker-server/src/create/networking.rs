@@ -20,10 +20,6 @@ pub(super) fn check(
     host: &HostConfig,
     endpoints: &mut BTreeMap<String, EndpointSettings>,
 ) -> Result<Vec<String>, Refusal> {
-    for text in host.extra_hosts.iter().flatten() {
-        extra_host(text)?;
-    }
-    check_port_bindings(host)?;
     let warnings = move_mac_address(config, host, endpoints)?;
     if endpoints.len() > 1 {
         return Err(Refusal::unsupported("connecting a container to several networks"));
@@ -34,7 +30,11 @@ pub(super) fn check(
     Ok(warnings)
 }
 
-fn check_port_bindings(host: &HostConfig) -> Result<(), Refusal> {
+/// Refuses hosts and ports that make no sense in themselves.
+pub(super) fn check_hosts_and_ports(host: &HostConfig) -> Result<(), Refusal> {
+    for text in host.extra_hosts.iter().flatten() {
+        extra_host(text)?;
+    }
     for (text, bindings) in host.port_bindings.iter().flatten() {
         let number = text.split('/').next().unwrap_or_default();
         if number.parse::<u16>().is_err() {

@@ -31,12 +31,8 @@ impl ContainerPort {
     }
 }
 
-/// Every port that is exposed, for people to see. Those to publish are exposed as well, and
-/// become so in `config`.
-pub(super) fn exposed(
-    config: &mut ContainerConfig,
-    host: &HostConfig,
-) -> Result<Vec<String>, Refusal> {
+/// Every port that is exposed, for people to see: those to publish are exposed as well.
+pub(super) fn exposed(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>, Refusal> {
     let mut ports = Vec::new();
     for (text, _) in config.exposed_ports.iter().flatten() {
         ports.extend(expand(text)?);

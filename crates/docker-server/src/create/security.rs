@@ -50,6 +50,13 @@ const CAPABILITIES: &[&str] = &[
     "WAKE_ALARM",
 ];
 
+/// Refuses capabilities that do not exist.
+pub(super) fn check_capabilities(host: &HostConfig) -> Result<(), Refusal> {
+    capabilities(host.cap_add.as_deref(), "CapAdd")?;
+    capabilities(host.cap_drop.as_deref(), "CapDrop")?;
+    Ok(())
+}
+
 pub(super) fn convert(host: &HostConfig) -> Result<SecuritySpec, Refusal> {
     let mut security = SecuritySpec {
         privileged: host.privileged,

@@ -67,7 +67,8 @@ pub(crate) async fn create(mut request: Request) -> Result<Response<Answer>, Api
     let document: NetworkCreateRequest = request.document().await?;
     if PREDEFINED.contains(&document.name.as_str()) {
         return Err(ApiError::forbidden(format!(
-            "operation is not permitted on predefined {} network",
+            // The space at the end is Docker's.
+            "operation is not permitted on predefined {} network ",
             document.name
         )));
     }

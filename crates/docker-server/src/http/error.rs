@@ -51,6 +51,14 @@ impl ApiError {
         self
     }
 
+    /// Puts `prefix` before the message, unless it begins so.
+    pub(crate) fn with_prefix(mut self, prefix: &str) -> Self {
+        if !self.message.starts_with(prefix) {
+            self.message.insert_str(0, prefix);
+        }
+        self
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

@@ -24,7 +24,13 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>) -> ContainerInspec
     }
     let arguments = &view.spec.process.arguments;
     let bytes = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    let path = |path: &std::path::Path| path.display().to_string();
+    // These files are made at the first start.
+    let has_started = view.state.started_at.is_some();
+    let path = |path: &std::path::Path| match has_started {
+        true => path.display().to_string(),
+        false => String::new(),
+    };
+    let is_live = view.state.phase.is_live();
     ContainerInspect {
         id: view.id.to_string(),
         created: time_text(Some(view.created_at)),
@@ -44,7 +50,7 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>) -> ContainerInspec
         process_label: String::new(),
         app_armor_profile: view.spec.security.apparmor_profile.clone().unwrap_or_default(),
         exec_ids: Some(view.execs.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .filter(|ids| !ids.is_empty()),
+            .filter(|ids| is_live && !ids.is_empty()),
         graph_driver: graph_driver(view),
         size_rw: sizes.map(|(own, _)| bytes(own)),
         size_root_fs: sizes.map(|(_, all)| bytes(all)),

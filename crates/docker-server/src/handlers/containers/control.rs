@@ -66,7 +66,12 @@ pub(crate) async fn kill(request: Request) -> Result<Response<Answer>, ApiError>
         "" => "KILL",
         signal => signal,
     };
-    request.engine().kill_container(&request.name, signal_number(signal)?).await?;
+    let killed = async {
+        let signal = signal_number(signal)?;
+        Ok::<(), ApiError>(request.engine().kill_container(&request.name, signal).await?)
+    };
+    let prefix = format!("cannot kill container: {}: ", request.name);
+    killed.await.map_err(|error| error.with_prefix(&prefix))?;
     Ok(empty())
 }
 
@@ -140,7 +145,10 @@ pub(crate) async fn update(mut request: Request) -> Result<Response<Answer>, Api
         document: Some(document.to_text()),
     };
     request.engine().update_container(&request.name, change).await?;
-    Ok(json(StatusCode::OK, &UpdateResponse { warnings: Some(warnings) }))
+    Ok(json(
+        StatusCode::OK,
+        &UpdateResponse { warnings: Some(warnings).filter(|warnings| !warnings.is_empty()) },
+    ))
 }
 
 /// What is zero stays as it was.

@@ -6,7 +6,7 @@ use hyper::{Response, StatusCode};
 use images::Platform;
 
 use crate::Server;
-use crate::create::{Circumstances, Refusal, plan};
+use crate::create::{Circumstances, Refusal, check};
 use crate::host::{self, Cgroups};
 use crate::http::{Answer, ApiError, Request, json};
 use crate::show::image_defaults;
@@ -22,9 +22,10 @@ pub(crate) async fn create(mut request: Request) -> Result<Response<Answer>, Api
     let host = document.host_config.get_or_insert_with(HostConfig::default);
     name_containers_by_id(&request.server, host);
     let image_name = document.config.image.clone();
+    let checked = check(document, &circumstances)?;
     let image = find_image(&request, &image_name).await?;
     let defaults = image.as_ref().map(|image| image_defaults(image)).unwrap_or_default();
-    let planned = plan(document, &defaults, &circumstances)?;
+    let planned = checked.plan(&defaults, &circumstances)?;
     let Some(image) = image else {
         return Err(Refusal::unsupported("containers without an image").into());
     };
