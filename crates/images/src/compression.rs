@@ -5,9 +5,6 @@ use std::io::{self, BufRead, BufReader, Read};
 use crate::layers::ArchiveError;
 use crate::pipeline::PIECE_LENGTH;
 
-/// Bytes of the beginning by which a compression is told.
-pub(crate) const MAGIC_LENGTH: usize = 6;
-
 /// How something is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {

@@ -41,11 +41,13 @@ mod tar;
 mod testing;
 
 pub use crate::catalog::ResolveError;
-pub use crate::change::{Change, ChangeError, Command, apply as apply_changes, parse_change, parse_changes};
+pub use crate::change::{
+    Change, ChangeError, Command, apply as apply_changes, parse_change, parse_changes,
+};
 pub use crate::history::HistoryEntry;
 pub use crate::image::{Extras, HealthCheck, Image, ImageId, Layer, ProcessExtras};
-pub use crate::layers::ArchiveError;
 pub use crate::import::{ImportError, ImportOptions};
+pub use crate::layers::ArchiveError;
 pub use crate::load::{LoadError, LoadProgress, Loaded};
 pub use crate::names::{TagError, Tagged, UntagError};
 pub use crate::platform::{Platform, PlatformError};

@@ -22,11 +22,11 @@ pub enum TagError {
     #[error("No such image: {image}")]
     NoSuchImage { image: ImageId },
     #[error("refusing to create a tag with a digest reference")]
-    Digest { reference: Reference },
+    Digest { name: String },
     #[error("refusing to create an ambiguous tag using digest algorithm as name")]
-    Ambiguous { reference: Reference },
-    #[error("cannot record the name {}", .reference.familiar())]
-    Records { reference: Reference, source: RecordsError },
+    Ambiguous { name: String },
+    #[error("cannot record the name {name}")]
+    Records { name: String, source: RecordsError },
 }
 
 impl Explain for TagError {
@@ -42,10 +42,10 @@ impl Explain for TagError {
 /// Why a name was not taken away.
 #[derive(Debug, thiserror::Error)]
 pub enum UntagError {
-    #[error("No such image: {}", .reference.familiar())]
-    NoSuchName { reference: Reference },
-    #[error("cannot remove the name {}", .reference.familiar())]
-    Records { reference: Reference, source: RecordsError },
+    #[error("No such image: {name}")]
+    NoSuchName { name: String },
+    #[error("cannot remove the name {name}")]
+    Records { name: String, source: RecordsError },
 }
 
 impl Explain for UntagError {
@@ -71,7 +71,7 @@ pub(crate) fn tag(parts: &Parts, id: &ImageId, reference: &Reference) -> Result<
         parts
             .records
             .write(&changes)
-            .map_err(|source| TagError::Records { reference: reference.clone(), source })?;
+            .map_err(|source| TagError::Records { name: reference.familiar(), source })?;
         catalog.insert(image);
         Ok(Tagged { previous: catalog.name(reference, *id) })
     })
@@ -80,11 +80,11 @@ pub(crate) fn tag(parts: &Parts, id: &ImageId, reference: &Reference) -> Result<
 /// The complete name, if it may be one.
 pub(crate) fn check(reference: &Reference) -> Result<Reference, TagError> {
     if reference.digest().is_some() {
-        return Err(TagError::Digest { reference: reference.clone() });
+        return Err(TagError::Digest { name: reference.familiar() });
     }
     // `sha256:abc` would be a name and the beginning of an id.
     if reference.familiar_name() == "sha256" {
-        return Err(TagError::Ambiguous { reference: reference.clone() });
+        return Err(TagError::Ambiguous { name: reference.familiar() });
     }
     Ok(reference.clone().or_latest())
 }
@@ -94,12 +94,12 @@ pub(crate) fn untag(parts: &Parts, reference: &Reference) -> Result<ImageId, Unt
     let reference = without_needless_tag(reference.clone().or_latest());
     parts.change(|catalog| {
         let Some(id) = catalog.unname(&reference) else {
-            return Err(UntagError::NoSuchName { reference: reference.clone() });
+            return Err(UntagError::NoSuchName { name: reference.familiar() });
         };
         parts
             .records
             .write(&[Change::RemoveName(reference.clone())])
-            .map_err(|source| UntagError::Records { reference: reference.clone(), source })?;
+            .map_err(|source| UntagError::Records { name: reference.familiar(), source })?;
         Ok(id)
     })
 }

@@ -28,8 +28,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
         let number: f64 = rest[..end].parse().ok()?;
-        let (unit, nanoseconds) =
-            UNITS.iter().find(|(unit, _)| rest[end..].starts_with(unit))?;
+        let (unit, nanoseconds) = UNITS.iter().find(|(unit, _)| rest[end..].starts_with(unit))?;
         total += number * nanoseconds;
         rest = &rest[end + unit.len()..];
     }

@@ -331,7 +331,10 @@ fn set_variables(config: &mut Map<String, Value>, variables: &[(String, String)]
     for (name, value) in variables {
         let entry = Value::from(format!("{name}={value}"));
         let is_same = |known: &Value| {
-            known.as_str().and_then(|known| known.split_once('=')).is_some_and(|(known, _)| known == name)
+            known
+                .as_str()
+                .and_then(|known| known.split_once('='))
+                .is_some_and(|(known, _)| known == name)
         };
         match environment.iter_mut().find(|known| is_same(known)) {
             Some(known) => *known = entry,
@@ -364,7 +367,8 @@ fn array(config: &Map<String, Value>, field: &str) -> Vec<Value> {
 
 /// A folder, seen from another one.
 fn absolute(before: &str, folder: &str) -> String {
-    let path = if folder.starts_with('/') { folder.to_owned() } else { format!("{before}/{folder}") };
+    let path =
+        if folder.starts_with('/') { folder.to_owned() } else { format!("{before}/{folder}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -55,9 +55,7 @@ impl Environment {
     /// Takes quotes and backslashes off, and puts variables' values in.
     pub(super) fn expand(&self, word: &str) -> Result<String, ChangeError> {
         let mut expansion = Expansion { environment: self, rest: word.chars().peekable() };
-        expansion
-            .run(None)
-            .map_err(|reason| ChangeError::Word { word: word.to_owned(), reason })
+        expansion.run(None).map_err(|reason| ChangeError::Word { word: word.to_owned(), reason })
     }
 }
 

@@ -79,7 +79,7 @@ impl Explain for ImportError {
 pub(crate) fn import(
     parts: &Parts,
     archive: &mut dyn Read,
-    options: ImportOptions,
+    options: &ImportOptions,
 ) -> Result<ImageId, ImportError> {
     // What can be refused is refused before the archive is read.
     let reference = options.reference.as_ref().map(names::check).transpose()?;
@@ -94,7 +94,7 @@ pub(crate) fn import(
     let mut leases = Leases::new(parts);
     let (_, layer) = leases.adopt(&unpacked, None).map_err(ImportError::Archive)?;
     let image = NewImage {
-        raw: make_config(&platform, &options, &layer.diff_id, Timestamp::now()),
+        raw: make_config(&platform, options, &layer.diff_id, Timestamp::now()),
         references: reference.into_iter().collect(),
         manifest: None,
         parent: None,
@@ -149,4 +149,3 @@ fn make_config(
     config.insert("history", Value::Array(vec![step]));
     serde_json::to_vec(&config).expect("the configuration is made of strings")
 }
-

@@ -7,11 +7,7 @@ use crate::import::{ImportError, ImportOptions};
 use crate::tar::builder::Builder;
 use crate::testing::{TestStore, gzip, layer};
 
-fn import(
-    store: &TestStore,
-    archive: &[u8],
-    options: ImportOptions,
-) -> Result<Value, ImportError> {
+fn import(store: &TestStore, archive: &[u8], options: ImportOptions) -> Result<Value, ImportError> {
     let id = store.store.import(&mut &archive[..], options)?;
     Ok(serde_json::from_slice(&store.store.image(&id).unwrap().raw).unwrap())
 }

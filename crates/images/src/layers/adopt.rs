@@ -93,11 +93,7 @@ impl Drop for Leases<'_> {
 }
 
 /// Settles what depends on the layers below.
-fn settle(
-    parts: &Parts,
-    unpacked: &Unpacked,
-    parent: Option<&Digest>,
-) -> Result<(), ArchiveError> {
+fn settle(parts: &Parts, unpacked: &Unpacked, parent: Option<&Digest>) -> Result<(), ArchiveError> {
     let unsettled = &unpacked.unsettled;
     if unsettled.implied.is_empty() && unsettled.links.is_empty() {
         return Ok(());
@@ -160,8 +156,7 @@ impl Tree {
             self.remember_times(&folder, times).map_err(cannot)?;
             copy_up(&below, &folder, target_name).map_err(cannot)?;
         }
-        let source =
-            place::open_folder(self.root.as_fd(), target_folder).map_err(|_| missing())?;
+        let source = place::open_folder(self.root.as_fd(), target_folder).map_err(|_| missing())?;
         let (folder, name) = place::split(&link.path);
         let folder = place::open_folder(self.root.as_fd(), folder).map_err(cannot)?;
         self.remember_times(&folder, times).map_err(cannot)?;
@@ -178,7 +173,9 @@ impl Tree {
     fn find_here(&self, path: &[u8]) -> Option<OwnedFd> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
         let resolve = rustix::fs::ResolveFlags::BENEATH | rustix::fs::ResolveFlags::NO_SYMLINKS;
-        place::open_at(self.root.as_fd(), path, flags, resolve).ok().filter(|node| !is_whiteout(node))
+        place::open_at(self.root.as_fd(), path, flags, resolve)
+            .ok()
+            .filter(|node| !is_whiteout(node))
     }
 
     /// Finds what the layers below have at a path, as an overlay of them and this one would
@@ -315,10 +312,8 @@ fn copy_up(below: &OwnedFd, folder: &Folder, name: &[u8]) -> io::Result<()> {
         _ => return Err(Errno::PERM.into()),
     }
     let mut source = File::open(place::descriptor_path(below.as_fd()))?;
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut copy =
-        File::from(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut copy = File::from(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?);
     io::copy(&mut source, &mut copy)?;
     copy_owner_and_mode(&stat, copy.as_fd())?;
     copy_xattrs(below.as_fd(), copy.as_fd())?;

@@ -19,9 +19,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::layers::ArchiveError;
 use crate::layers::place::{self, Folder};
 use crate::layers::recipe::RecipeWriter;
-use crate::layers::ArchiveError;
 use crate::tar::entry::{Entry, Kind, Time};
 use crate::tar::reader::Reader;
 use crate::tar::sparse::Fragment;
@@ -114,9 +114,9 @@ impl Applier {
         }
         let made = match name.strip_prefix(WHITEOUT) {
             Some(b"" | b"." | b"..") => Err(outside()),
-            Some(hidden) => self
-                .apply_whiteout(&folder, hidden)
-                .map_err(|error| cannot_make(entry, error)),
+            Some(hidden) => {
+                self.apply_whiteout(&folder, hidden).map_err(|error| cannot_make(entry, error))
+            }
             None => self.apply_named(entry, &folder, name, archive),
         };
         self.recent = Some((place::split(&path).0.to_vec(), folder));
@@ -128,12 +128,8 @@ impl Applier {
         for (path, times) in &self.times {
             let path_or_dot = if path.is_empty() { b"." } else { path.as_slice() };
             // What is no folder any more, or below no folder, has lost its claim.
-            let _ = rustix::fs::utimensat(
-                &self.root,
-                path_or_dot,
-                times,
-                AtFlags::SYMLINK_NOFOLLOW,
-            );
+            let _ =
+                rustix::fs::utimensat(&self.root, path_or_dot, times, AtFlags::SYMLINK_NOFOLLOW);
         }
         if !self.is_size_known {
             self.size = tree_size(self.root.as_fd()).map_err(ArchiveError::Write)?;
@@ -228,12 +224,14 @@ impl Applier {
         let cannot = |error| cannot_make(entry, error);
         let parent = folder.descriptor.as_fd();
         match &entry.kind {
-            Kind::Directory => self.apply_folder(entry, folder, name, path, archive).map_err(cannot),
+            Kind::Directory => {
+                self.apply_folder(entry, folder, name, path, archive).map_err(cannot)
+            }
             Kind::File { size, fragments } => {
                 let file = self
                     .create(folder, name, archive, || create_file(parent, name))
                     .map_err(cannot)?;
-                write_content(file, entry, &path, *size, fragments.as_deref(), archive)?;
+                write_content(&file, entry, &path, *size, fragments.as_deref(), archive)?;
                 self.size += size;
                 Ok(())
             }
@@ -256,9 +254,9 @@ impl Applier {
                 self.apply_node(entry, folder, name, (FileType::BlockDevice, device), archive)
                     .map_err(cannot)
             }
-            Kind::Fifo => self
-                .apply_node(entry, folder, name, (FileType::Fifo, 0), archive)
-                .map_err(cannot),
+            Kind::Fifo => {
+                self.apply_node(entry, folder, name, (FileType::Fifo, 0), archive).map_err(cannot)
+            }
         }
     }
 
@@ -324,7 +322,8 @@ impl Applier {
         let outside = || ArchiveError::Outside {
             path: format!("{} -> {}", entry.display(), String::from_utf8_lossy(target)),
         };
-        let target = place::clean(target).filter(|target| !target.is_empty()).ok_or_else(outside)?;
+        let target =
+            place::clean(target).filter(|target| !target.is_empty()).ok_or_else(outside)?;
         let path = place::join(&folder.path, name);
         if target == path {
             // A link to itself says nothing.
@@ -334,12 +333,16 @@ impl Applier {
         let source = match place::open_folder(self.root.as_fd(), target_folder) {
             Ok(source) => Some(source),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::XDEV) => return Err(outside()),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::XDEV) => {
+                return Err(outside());
+            }
             Err(error) => return Err(cannot_make(entry, error)),
         };
         let linked = match &source {
             // Room is made only for what is known to be there.
-            Some(source) if open_node(source, target_name).is_ok_and(|node| !is_whiteout(&node)) => {
+            Some(source)
+                if open_node(source, target_name).is_ok_and(|node| !is_whiteout(&node)) =>
+            {
                 self.create(folder, name, archive, || {
                     Ok(rustix::fs::linkat(
                         &source.descriptor,
@@ -351,13 +354,14 @@ impl Applier {
                 })
             }
             _ => {
-                self.make_room(folder, name, archive)
-                    .map_err(|error| cannot_make(entry, error))?;
+                self.make_room(folder, name, archive).map_err(|error| cannot_make(entry, error))?;
                 self.unsettled.links.push(LowerLink { path, target });
                 return Ok(());
             }
         };
-        linked.and_then(|()| finish_link(folder, name, entry)).map_err(|error| cannot_make(entry, error))
+        linked
+            .and_then(|()| finish_link(folder, name, entry))
+            .map_err(|error| cannot_make(entry, error))
     }
 
     /// Makes something under a name. Whatever has the name already goes out of its way.
@@ -469,14 +473,13 @@ pub(crate) fn readable(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedF
 }
 
 fn create_file(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o600))?.into())
 }
 
 /// Fills a new file, and gives it its attributes.
 fn write_content<R: BufRead>(
-    file: File,
+    file: &File,
     entry: &Entry,
     path: &[u8],
     size: u64,
@@ -490,15 +493,15 @@ fn write_content<R: BufRead>(
         archive.tape().file(path, parts).map_err(ArchiveError::Write)?;
     }
     match fragments {
-        None => write_whole(&file, archive, cannot)?,
+        None => write_whole(file, archive, cannot)?,
         Some(fragments) => {
             file.set_len(size).map_err(cannot)?;
-            write_fragments(&file, fragments, archive, cannot)?;
+            write_fragments(file, fragments, archive, cannot)?;
         }
     }
     set_owner_and_mode(file.as_fd(), entry)
         .and_then(|()| set_xattrs(file.as_fd(), entry))
-        .and_then(|()| Ok(rustix::fs::futimens(&file, &times(entry))?))
+        .and_then(|()| Ok(rustix::fs::futimens(file, &times(entry))?))
         .map_err(cannot)
 }
 
@@ -596,12 +599,7 @@ fn finish_node(folder: &Folder, name: &[u8], entry: &Entry) -> io::Result<()> {
             tolerate(set, entry, name)?;
         }
     }
-    Ok(rustix::fs::utimensat(
-        &folder.descriptor,
-        name,
-        &times(entry),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?)
+    Ok(rustix::fs::utimensat(&folder.descriptor, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// A hard link's entry repeats the attributes of the file. Only where it does not are they

@@ -39,8 +39,7 @@ struct Replaced {
 pub(crate) fn assemble(folder: &Path, output: &mut dyn Write) -> Result<Digest, AssembleError> {
     let replaced = read_replaced(folder).map_err(AssembleError::Read)?;
     let root = File::open(folder.join("fs")).map_err(AssembleError::Read)?;
-    let mut recipe =
-        RecipeReader::open(&folder.join("recipe.zst")).map_err(AssembleError::Read)?;
+    let mut recipe = RecipeReader::open(&folder.join("recipe.zst")).map_err(AssembleError::Read)?;
     let mut output = Hashed { output, hasher: Hasher::default() };
     let mut buffer = vec![0; BUFFER_LENGTH];
     let mut step_count = 0;
@@ -49,7 +48,9 @@ pub(crate) fn assemble(folder: &Path, output: &mut dyn Write) -> Result<Digest, 
             Step::Literal(bytes) => output.write(&bytes)?,
             Step::File { path, fragments } => {
                 let file = match find_replaced(&replaced, step_count, &path) {
-                    Some(path) => open(File::open(folder).map_err(AssembleError::Read)?.as_fd(), &path),
+                    Some(path) => {
+                        open(File::open(folder).map_err(AssembleError::Read)?.as_fd(), &path)
+                    }
                     None => open(root.as_fd(), &path),
                 };
                 let file = file.map_err(AssembleError::Read)?;

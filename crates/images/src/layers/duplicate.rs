@@ -20,9 +20,8 @@ pub(crate) fn duplicate(parts: &Parts, chain_id: &Digest) -> Result<Unpacked, Ar
     thread::scope(|scope| {
         let assembler = pipeline::spawn(scope, "assemble", move || {
             let mut writer = PieceWriter { output, piece: Vec::new() };
-            let written = assemble(&folder, &mut writer).and_then(|_| {
-                writer.flush().map_err(AssembleError::Write)
-            });
+            let written = assemble(&folder, &mut writer)
+                .and_then(|_| writer.flush().map_err(AssembleError::Write));
             if let Err(AssembleError::Read(error)) = written {
                 let _ = writer.output.send(Err(error));
             }

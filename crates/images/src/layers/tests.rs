@@ -108,7 +108,10 @@ fn files_have_their_content_owner_mode_and_time() {
 fn a_folder_keeps_its_time_and_mode_though_files_are_made_in_it() {
     let fields = Fields { path: "tmp", kind: b'5', mode: 0o1777, modified: 5, ..Fields::default() };
     let archive = Builder::default()
-        .entry(&Fields { path: "./", kind: b'5', mode: 0o750, modified: 6, ..Fields::default() }, b"")
+        .entry(
+            &Fields { path: "./", kind: b'5', mode: 0o750, modified: 6, ..Fields::default() },
+            b"",
+        )
         .entry(&fields, b"")
         .file("tmp/a", b"a")
         .file("tmp/b/c", b"c")
@@ -215,7 +218,17 @@ fn extended_attributes_are_kept_on_everything() {
     let archive = Builder::default()
         .pax(&records(capability))
         .entry(&Fields { path: "ping", mode: 0o755, uid: 5, ..Fields::default() }, b"x")
-        .entry(&Fields { path: "ping6", link: "ping", kind: b'1', mode: 0o755, uid: 5, ..Fields::default() }, b"")
+        .entry(
+            &Fields {
+                path: "ping6",
+                link: "ping",
+                kind: b'1',
+                mode: 0o755,
+                uid: 5,
+                ..Fields::default()
+            },
+            b"",
+        )
         .pax(&trusted)
         .folder("folder")
         .pax(&trusted)
@@ -389,11 +402,16 @@ fn an_archive_of_nothing_is_a_layer_of_nothing() {
 #[test]
 fn a_folder_that_no_entry_describes_is_like_the_one_below() {
     let store = TestStore::new();
-    let fields = Fields { path: "var/mail", kind: b'5', mode: 0o2775, gid: 8, modified: 7, ..Fields::default() };
-    let bottom = Builder::default()
-        .pax(&[("SCHILY.xattr.trusted.note", b"n")])
-        .entry(&fields, b"")
-        .finish();
+    let fields = Fields {
+        path: "var/mail",
+        kind: b'5',
+        mode: 0o2775,
+        gid: 8,
+        modified: 7,
+        ..Fields::default()
+    };
+    let bottom =
+        Builder::default().pax(&[("SCHILY.xattr.trusted.note", b"n")]).entry(&fields, b"").finish();
     let top = layer("var/mail/root", "a letter");
     let image = store.load_one(&docker_archive(&[bottom, top], &[]));
     let path = store.tree(&image, 1).join("var/mail");
@@ -431,11 +449,7 @@ fn a_hard_link_to_nothing_is_refused() {
     let hidden = Builder::default().file(".wh.f", b"").finish();
     let opaque = Builder::default().file("d/.wh..wh..opq", b"").finish();
     let bottom = Builder::default().file("f", b"").file("d/f", b"").finish();
-    let cases = [
-        (vec![], "f"),
-        (vec![bottom.clone(), hidden], "f"),
-        (vec![bottom, opaque], "d/f"),
-    ];
+    let cases = [(vec![], "f"), (vec![bottom.clone(), hidden], "f"), (vec![bottom, opaque], "d/f")];
     for (mut layers, target) in cases {
         layers.push(Builder::default().hard_link("alias", target).finish());
         let store = TestStore::new();

@@ -73,9 +73,8 @@ pub(crate) fn unpack<'a>(
     let (to_hash, hashed) = sync_channel(PIECES_WAITING);
     let (to_apply, applied) = sync_channel(PIECES_WAITING);
     let (digest, archive_size, outcome) = thread::scope(|scope| {
-        let reader = pipeline::spawn(scope, "decompress", move || {
-            read_all(archive, &to_hash, &to_apply)
-        })?;
+        let reader =
+            pipeline::spawn(scope, "decompress", move || read_all(archive, &to_hash, &to_apply))?;
         let hasher = pipeline::spawn(scope, "hash", move || pipeline::hash(&hashed))?;
         let outcome = apply_all(draft.path(), PieceReader::new(applied.into_iter()));
         let archive_size = pipeline::join(reader);
@@ -126,7 +125,9 @@ fn read_all(
 pub(crate) fn explain(error: ArchiveError) -> ArchiveError {
     match error {
         ArchiveError::Read(error)
-            if error.get_ref().is_some_and(|inner| inner.is::<DecompressError>()) =>
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<DecompressError>) =>
         {
             ArchiveError::Decompress(error)
         }
@@ -135,10 +136,7 @@ pub(crate) fn explain(error: ArchiveError) -> ArchiveError {
 }
 
 /// Makes the files and writes the recipe.
-fn apply_all(
-    draft: &Path,
-    archive: impl BufRead,
-) -> Result<(u64, Unsettled, bool), ArchiveError> {
+fn apply_all(draft: &Path, archive: impl BufRead) -> Result<(u64, Unsettled, bool), ArchiveError> {
     let recipe = RecipeWriter::create(&draft.join("recipe.zst")).map_err(ArchiveError::Write)?;
     let root = make_root(&draft.join("fs")).map_err(ArchiveError::Write)?;
     let mut applier = Applier::new(root, draft.join("replaced"));

@@ -167,7 +167,8 @@ impl<'scope, 'env> Collector<'scope, 'env, '_> {
                 Kind::File { fragments: None, .. } => self.read_file(&entry, path, archive)?,
                 Kind::Symlink { target } => {
                     let folder = if target.starts_with(b"/") { b"" } else { place::split(&path).0 };
-                    let target = place::clean(&[folder, b"/", target].concat()).ok_or_else(outside)?;
+                    let target =
+                        place::clean(&[folder, b"/", target].concat()).ok_or_else(outside)?;
                     self.contents.aliases.insert(path, target);
                 }
                 Kind::HardLink { target } => {
@@ -242,8 +243,7 @@ impl<'scope, 'env> Collector<'scope, 'env, '_> {
             None => (None, None),
             Some(_) => {
                 let (to_hash, pieces): (_, Receiver<Piece>) = sync_channel(LAYER_PIECES_WAITING);
-                let hashing =
-                    pipeline::spawn(self.scope, "hash", move || pipeline::hash(&pieces))?;
+                let hashing = pipeline::spawn(self.scope, "hash", move || pipeline::hash(&pieces))?;
                 (Some(to_hash), Some(hashing))
             }
         };

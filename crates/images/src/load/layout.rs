@@ -81,10 +81,10 @@ pub(super) fn read(
     let mut wanted: Vec<Wanted> = Vec::new();
     for (references, descriptors) in images {
         let Some(descriptor) = choose(descriptors, platform) else { continue };
-        let Some((digest, manifest)) = find_manifest(contents, descriptor, platform, 0)? else {
+        let Some((digest, manifest)) = find_manifest(contents, &descriptor, platform, 0)? else {
             continue;
         };
-        let image = want(contents, references, digest, manifest)?;
+        let image = want(contents, references, digest, &manifest)?;
         // One image under several names is listed several times.
         match wanted.iter_mut().find(|other| other.manifest == Some(digest)) {
             Some(other) => other.references.extend(image.references),
@@ -97,11 +97,11 @@ pub(super) fn read(
 /// The manifest that a descriptor leads to.
 fn find_manifest(
     contents: &Contents,
-    descriptor: Descriptor,
+    descriptor: &Descriptor,
     platform: Option<&Platform>,
     depth: usize,
 ) -> Result<Option<(Digest, Manifest)>, LoadError> {
-    let (digest, path) = blob(&descriptor)?;
+    let (digest, path) = blob(descriptor)?;
     let raw = document(contents, &path)?;
     if !descriptor.is_index() {
         return Ok(Some((digest, parse(&path, raw)?)));
@@ -110,7 +110,7 @@ fn find_manifest(
     let images = index.manifests.into_iter().filter(Descriptor::is_image).collect();
     match choose(images, platform) {
         Some(descriptor) if depth < DEPTH_MAX => {
-            find_manifest(contents, descriptor, platform, depth + 1)
+            find_manifest(contents, &descriptor, platform, depth + 1)
         }
         _ => Ok(None),
     }
@@ -120,7 +120,7 @@ fn want(
     contents: &Contents,
     references: Vec<Reference>,
     digest: Digest,
-    manifest: Manifest,
+    manifest: &Manifest,
 ) -> Result<Wanted, LoadError> {
     let (_, config_path) = blob(&manifest.config)?;
     let layers = manifest.layers.iter().map(|layer| Ok(blob(layer)?.1));
@@ -178,9 +178,8 @@ impl Descriptor {
         let Some(text) = text.or_else(|| self.annotation(REFERENCE_NAME).filter(is_whole)) else {
             return Ok(Vec::new());
         };
-        let reference: Reference = text
-            .parse()
-            .map_err(|source| LoadError::Tag { text: text.to_owned(), source })?;
+        let reference: Reference =
+            text.parse().map_err(|source| LoadError::Tag { text: text.to_owned(), source })?;
         Ok(if reference.digest().is_some() { Vec::new() } else { vec![reference.or_latest()] })
     }
 }

@@ -255,11 +255,7 @@ fn what_is_no_archive_of_images_is_refused() {
     let store = TestStore::new();
     let no_images = "invalid archive: does not contain a manifest.json";
     check_refused(&store, &layer("bin/sh", "x"), no_images);
-    check_refused(
-        &store,
-        b"",
-        "invalid archive: unexpected EOF: the archive is cut off at byte 0",
-    );
+    check_refused(&store, b"", "invalid archive: unexpected EOF: the archive is cut off at byte 0");
     check_refused(
         &store,
         &[b'x'; 1000],
@@ -268,8 +264,7 @@ fn what_is_no_archive_of_images_is_refused() {
     let archive = Builder::default().file("manifest.json", b"{").finish();
     let error = store.load(&archive).unwrap_err();
     assert_eq!(error.to_string(), "invalid archive: failed to decode manifest.json");
-    let archive =
-        Builder::default().file("manifest.json", br#"[{"Config":"c.json"}]"#).finish();
+    let archive = Builder::default().file("manifest.json", br#"[{"Config":"c.json"}]"#).finish();
     check_refused(&store, &archive, "invalid archive: c.json is missing");
     let archive = Builder::default().file("../manifest.json", b"[]").finish();
     check_refused(

@@ -107,11 +107,11 @@ fn choose(catalog: &Catalog, names: &[String]) -> Result<Chosen, SaveError> {
     Ok(chosen)
 }
 
+/// An image, and the name that it is to keep, if it was named by one.
+type Meant = (Arc<Image>, Option<Reference>);
+
 /// What one name means.
-fn mean(
-    catalog: &Catalog,
-    name: &str,
-) -> Result<Vec<(Arc<Image>, Option<Reference>)>, SaveError> {
+fn mean(catalog: &Catalog, name: &str) -> Result<Vec<Meant>, SaveError> {
     let Ok(reference) = name.parse::<Reference>() else {
         return Ok(vec![(Arc::clone(catalog.resolve(name)?), None)]);
     };
@@ -288,8 +288,7 @@ impl Documents {
             // A parent is worth naming only if it is here as well.
             item.parent = item.parent.take().filter(|parent| saved.contains(parent));
         }
-        let index =
-            Index { schema_version: 2, media_type: INDEX_TYPE, manifests: self.index };
+        let index = Index { schema_version: 2, media_type: INDEX_TYPE, manifests: self.index };
         let mut files = vec![
             ("index.json", json(&index)),
             ("manifest.json", line(&self.manifest)),

@@ -20,7 +20,12 @@ fn an_image_is_found_by_name_and_by_id() {
     let id = image.id;
     let digest = format!("app@{id}");
     for name in [
-        "app", "app:1", "docker.io/library/app:1", &id.to_string(), &id.hex(), &id.short(),
+        "app",
+        "app:1",
+        "docker.io/library/app:1",
+        &id.to_string(),
+        &id.hex(),
+        &id.short(),
         &id.to_string()[..20],
     ] {
         assert_eq!(store.store.resolve(name).unwrap().id, id, "{name}");
@@ -73,17 +78,13 @@ fn names_are_given_and_taken() {
     assert_eq!(store.store.resolve("new").unwrap().references.len(), 2);
     assert_eq!(store.store.untag(&name).unwrap(), two);
     assert_eq!(store.store.untag(&name).unwrap_err().to_string(), "No such image: new:latest");
-    let message = |text: &str| {
-        store.store.tag(&one, &text.parse().unwrap()).unwrap_err().to_string()
-    };
+    let message =
+        |text: &str| store.store.tag(&one, &text.parse().unwrap()).unwrap_err().to_string();
     assert_eq!(
         message("sha256:abc"),
         "refusing to create an ambiguous tag using digest algorithm as name"
     );
-    assert_eq!(
-        message(&format!("x@{one}")),
-        "refusing to create a tag with a digest reference"
-    );
+    assert_eq!(message(&format!("x@{one}")), "refusing to create a tag with a digest reference");
 }
 
 #[test]
@@ -110,10 +111,8 @@ fn newer_images_come_first() {
     let store = TestStore::new();
     store.load_one(&archive("1", &[]));
     let import = |name: &str| {
-        let options = crate::ImportOptions {
-            reference: Some(name.parse().unwrap()),
-            ..Default::default()
-        };
+        let options =
+            crate::ImportOptions { reference: Some(name.parse().unwrap()), ..Default::default() };
         store.store.import(&mut &layer("f", name)[..], options).unwrap()
     };
     let (second, third) = (import("b"), import("c"));
@@ -141,10 +140,7 @@ fn a_snapshot_lies_upon_its_images_layers() {
     assert_eq!(store.store.snapshot("container").unwrap(), snapshot);
     store.store.discard("container").unwrap();
     store.store.discard("container").unwrap();
-    assert!(matches!(
-        store.store.snapshot("container"),
-        Err(SnapshotError::NoSuchSnapshot { .. })
-    ));
+    assert!(matches!(store.store.snapshot("container"), Err(SnapshotError::NoSuchSnapshot { .. })));
     assert!(store.store.snapshots().unwrap().is_empty());
     for name in ["", ".", "..", "a/b", "a\0b"] {
         assert!(matches!(store.store.discard(name), Err(SnapshotError::Name { .. })), "{name:?}");
@@ -245,8 +241,7 @@ fn history_tells_each_layers_size() {
     let store = TestStore::new();
     let image = store.load_one(&archive);
     let history = store.store.history(&image.id).unwrap();
-    let steps: Vec<_> =
-        history.iter().map(|step| (step.created_by.as_str(), step.size)).collect();
+    let steps: Vec<_> = history.iter().map(|step| (step.created_by.as_str(), step.size)).collect();
     assert_eq!(steps, [("two", 5), ("ENV", 0), ("one", 3)]);
     assert_eq!(history[0].id, Some(image.id));
     assert_eq!(history[0].tags, image.references);

@@ -86,11 +86,6 @@ impl Builder {
     pub(crate) fn finish(self) -> Vec<u8> {
         self.raw(&[0; 2 * BLOCK_LENGTH]).bytes
     }
-
-    /// The archive as it is so far.
-    pub(crate) fn unfinished(self) -> Vec<u8> {
-        self.bytes
-    }
 }
 
 /// A header with a correct checksum.

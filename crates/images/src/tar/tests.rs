@@ -154,7 +154,7 @@ fn check_sparse(archive: &[u8], path: &str) {
 fn sparse_files_are_read_in_all_four_ways() {
     // GNU's old way: in the header. The map's second part is in a block of its own.
     let mut block = header(&Fields { path: "f", kind: b'S', is_gnu: true, ..Fields::default() }, 8);
-    block[386..410].copy_from_slice(b"00000000000\000000000004\0");
+    block[386..410].copy_from_slice(b"00000000000\x0000000000004\0");
     block[410..434].copy_from_slice(format!("{:011o}\0{:011o}\0", 4, 0).as_bytes());
     block[482] = 1;
     block[483..495].copy_from_slice(format!("{:011o}\0", 10_000).as_bytes());

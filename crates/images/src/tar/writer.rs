@@ -29,6 +29,14 @@ impl<W: Write> Writer<W> {
         self.pad(content.len() as u64)
     }
 
+    /// Writes a file that can be run.
+    pub(crate) fn program(&mut self, path: &str, seconds: u64, content: &[u8]) -> io::Result<()> {
+        let size = content.len() as u64;
+        self.output.write_all(&header(path, b'0', 0o755, size, seconds))?;
+        self.output.write_all(content)?;
+        self.pad(size)
+    }
+
     /// Writes the header of a file. Its content goes to [`Self::output`], then [`Self::pad`].
     pub(crate) fn begin(&mut self, path: &str, seconds: u64, size: u64) -> io::Result<()> {
         self.output.write_all(&header(path, b'0', 0o644, size, seconds))
