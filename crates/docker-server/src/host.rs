@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Where the cgroup hierarchies are, by convention of every distribution.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -25,8 +26,13 @@ pub(crate) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Looks.
+    /// What was found at the first look: a running kernel does not change in this.
     pub(crate) fn detect() -> Self {
+        static FOUND: OnceLock<Cgroups> = OnceLock::new();
+        *FOUND.get_or_init(Self::look)
+    }
+
+    fn look() -> Self {
         let root = Path::new(CGROUP_ROOT);
         match fs::read_to_string(root.join("cgroup.controllers")) {
             Ok(controllers) => Self::unified(&controllers),
@@ -84,7 +90,8 @@ pub(crate) fn online_memory_nodes() -> String {
 
 /// How many processors this process may use.
 pub(crate) fn processor_count() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 pub(crate) fn kernel_version() -> String {

@@ -36,6 +36,10 @@ fn main() -> anyhow::Result<()> {
     print("until it has ended", ended);
 
     let mut launched = Place::new(folder.path(), count)?.launch(&program, &["sleep", "1000"])?;
+    println!("memory at once:");
+    print_memory(launched.shim.id())?;
+    std::thread::sleep(Duration::from_secs(1));
+    println!("memory at rest:");
     print_memory(launched.shim.id())?;
     let request = Request::Stop { signal: 9, grace: None };
     client::connect(&folder.path().join(format!("{count}/run")))?.call(&request, &[])?;

@@ -107,7 +107,7 @@ pub fn launch(
     descriptors: StartDescriptors,
 ) -> Result<Launched, LaunchError> {
     let (ours, theirs) = UnixStream::pair().map_err(|source| LaunchError::Socket { source })?;
-    let mut shim = spawn(program, folder, launch, theirs)?;
+    let mut shim = spawn(program, folder, theirs)?;
     // The shim reads the files when it is told to start: they are written while it is loaded.
     let answer = write_files(folder, config, launch).and_then(|()| start(ours, descriptors));
     match answer {
@@ -116,21 +116,18 @@ pub fn launch(
     }
 }
 
-/// Runs the shim in `folder`, with its end of the socket pair as standard input. It makes
-/// itself independent of us (`setsid`).
-fn spawn(
-    program: &Program,
-    folder: &Path,
-    launch: &Launch,
-    socket: UnixStream,
-) -> Result<Child, LaunchError> {
+/// Runs the shim, with its end of the socket pair as standard input. It goes to its folder and
+/// makes itself independent of us (`setsid`).
+///
+/// Nothing here may need code between `fork` and `execve` (such as `current_dir` does): only
+/// without can the standard library do with `vfork`, and need not copy a large daemon's page
+/// tables.
+fn spawn(program: &Program, folder: &Path, socket: UnixStream) -> Result<Child, LaunchError> {
     let last_words = lock::take(folder)
         .map_err(|source| LaunchError::Write { path: folder.join(files::LAST_WORDS), source })?
         .ok_or_else(|| LaunchError::ShimLives { folder: folder.to_owned() })?;
     Command::new(&program.path)
-        // Only for people who look at the list of processes.
-        .arg(&launch.container_id)
-        .current_dir(folder)
+        .arg(folder)
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(socket)))
         .stdout(Stdio::null())

@@ -1,7 +1,7 @@
 //! `wharf-shim`: one container's supervisor.
 //!
 //! It is launched by a daemon with a socket pair as its standard input and the container's
-//! run folder as its working folder (see [`shim::protocol`]), and it outlives that daemon.
+//! run folder as its argument (see [`shim::protocol`]), and it outlives that daemon.
 //! Signals that ask a program to end are ignored: when a service manager or a terminal ends
 //! the daemon, the container runs on. A shim leaves when its container has exited for good.
 
@@ -39,7 +39,8 @@ fn main() -> ExitCode {
             Some(path) => log::compress(Path::new(&path)).context("cannot compress a log"),
             None => Err(anyhow::anyhow!("{} wants a file", log::COMPRESS_ARGUMENT)),
         },
-        _ => supervise(),
+        Some(folder) => supervise(Path::new(&folder)),
+        None => Err(anyhow::anyhow!("only wharfd runs this program: it supervises a container")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -50,18 +51,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn supervise() -> anyhow::Result<()> {
+fn supervise(folder: &Path) -> anyhow::Result<()> {
+    // Everything in it has short names then, the socket above all, whose address may have 108
+    // bytes.
+    std::env::set_current_dir(folder)
+        .with_context(|| format!("cannot go to {}", folder.display()))?;
     let start = launch::receive()?;
     become_independent()?;
     let Start { launcher, network_namespace, attach, held } = start;
-    let mut supervisor = match prepare(network_namespace) {
+    let mut supervisor = match prepare(network_namespace, held) {
         Ok(supervisor) => supervisor,
         Err(failure) => return refuse(&launcher, failure),
     };
     if supervisor.begin(launcher, attach) {
         supervisor.run()?;
     }
-    drop(held);
     Ok(())
 }
 
@@ -76,11 +80,11 @@ fn become_independent() -> anyhow::Result<()> {
 }
 
 /// All that can fail before there is anything of a container.
-fn prepare(network_namespace: Option<OwnedFd>) -> Result<Supervisor, Failure> {
+fn prepare(network_namespace: Option<OwnedFd>, held: Vec<OwnedFd>) -> Result<Supervisor, Failure> {
     let launch = launch::read_launch()?;
     let events = EventLoop::new().map_err(container::internal)?;
     let control = Control::listen(&events).map_err(container::internal)?;
-    Ok(Supervisor::new(events, control, launch, network_namespace))
+    Ok(Supervisor::new(events, control, launch, network_namespace, held))
 }
 
 /// Tells the launcher why there will be no container.

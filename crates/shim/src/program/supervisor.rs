@@ -48,6 +48,9 @@ const LEAVE_TIME: Duration = Duration::from_secs(1);
 /// How long killed additional processes of an ended container may take to be gone.
 const EXEC_DEATH_TIME: Duration = Duration::from_secs(1);
 
+/// After a start, when the memory that only it needed is given back.
+const TIDY_TIME: Duration = Duration::from_millis(500);
+
 /// Ended additional processes that are remembered, for a daemon that was away.
 const ENDED_EXECS_MAX: usize = 32;
 
@@ -59,6 +62,8 @@ pub(crate) struct Supervisor {
     launch: Launch,
     policy: RestartPolicy,
     network_namespace: Option<OwnedFd>,
+    /// Kept open, and nothing else: sockets that reserve host ports.
+    held: Vec<OwnedFd>,
     state: State,
     restarts: Restarts,
     /// Limits that were changed since the start, to be changed again after a restart.
@@ -71,6 +76,7 @@ pub(crate) struct Supervisor {
     next_leaving: u32,
     kill_at: Option<Instant>,
     restart_at: Option<Instant>,
+    tidy_at: Option<Instant>,
 }
 
 /// One run of the container, from one start to the next.
@@ -129,6 +135,7 @@ impl Supervisor {
         control: Control,
         launch: Launch,
         network_namespace: Option<OwnedFd>,
+        held: Vec<OwnedFd>,
     ) -> Self {
         let state = State {
             version: VERSION,
@@ -154,6 +161,7 @@ impl Supervisor {
             restarts: Restarts::after(launch.restart_count),
             launch,
             network_namespace,
+            held,
             state,
             updates: Vec::new(),
             log: None,
@@ -164,6 +172,7 @@ impl Supervisor {
             next_leaving: 0,
             kill_at: None,
             restart_at: None,
+            tidy_at: None,
         }
     }
 
@@ -228,8 +237,7 @@ impl Supervisor {
         self.state.warnings = run.container.warnings().to_vec();
         self.run = Some(run);
         self.record();
-        // The configuration was large, and is not needed any more.
-        linux::resident::trim_heap();
+        self.tidy_later();
         Ok(())
     }
 
@@ -298,6 +306,9 @@ impl Supervisor {
                 self.control.close_all();
             }
         }
+        if let Some(log) = self.log {
+            log.close();
+        }
         Ok(())
     }
 
@@ -309,6 +320,7 @@ impl Supervisor {
             .chain(self.leaving.iter().filter_map(|leaving| leaving.until))
             .chain(self.kill_at)
             .chain(self.restart_at)
+            .chain(self.tidy_at)
             .min()
     }
 
@@ -477,6 +489,9 @@ impl Supervisor {
         if let Ok(null) = open_null() {
             let _ = rustix::stdio::dup2_stderr(null);
         }
+        // Whoever hears of the end may want the same host ports at once.
+        self.held.clear();
+        self.network_namespace = None;
         self.tell(What::Exited);
     }
 
@@ -555,6 +570,9 @@ impl Supervisor {
         if self.restart_at.is_some_and(|at| at <= now) {
             self.restart();
         }
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy();
+        }
         self.leaving.retain(|leaving| leaving.until.is_none_or(|until| until > now));
         let is_late = |ended: Option<Ended>| ended.is_some_and(|ended| ended.drain_until <= now);
         while let Some(index) = self.execs.iter().position(|exec| is_late(exec.ended)) {
@@ -563,6 +581,19 @@ impl Supervisor {
         if self.run.as_ref().is_some_and(|run| is_late(run.ended)) {
             self.finish_run();
         }
+    }
+
+    /// Something large was done, and what it took is to be given back once there is time: many
+    /// containers are over before that.
+    fn tidy_later(&mut self) {
+        self.tidy_at = Some(Instant::now() + TIDY_TIME);
+    }
+
+    fn tidy(&mut self) {
+        self.tidy_at = None;
+        linux::resident::trim_heap();
+        // It only saves memory: nothing is lost if it fails.
+        let _ = linux::resident::release_program();
     }
 
     // Telling others.
@@ -797,6 +828,7 @@ impl Supervisor {
         let id = request.id.clone();
         let pid = started.pid.as_raw_nonzero().get();
         self.execs.push(Exec { id: id.clone(), key, process, stdio, ended: None });
+        self.tidy_later();
         self.state.execs.retain(|exec| exec.id != id);
         self.state.execs.push(ExecState { id, pid, exit_code: None });
         self.record();

@@ -126,7 +126,9 @@ fn kill_later(folder: &std::path::Path, microseconds: u64) {
         let path = entry.unwrap().path();
         let Ok(stat) = std::fs::read_to_string(path.join("stat")) else { continue };
         let parent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1);
-        let works_there = std::fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == folder);
+        let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let works_there =
+            command.ends_with(&[folder.as_os_str().as_encoded_bytes(), b"\0"].concat());
         if parent == Some(&own) && works_there {
             let pid: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
             let pid = rustix::process::Pid::from_raw(pid).unwrap();

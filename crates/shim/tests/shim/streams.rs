@@ -209,6 +209,29 @@ fn a_log_rotates_while_it_is_written() {
 }
 
 #[test]
+fn a_rotated_log_is_compressed() {
+    if !is_possible() {
+        return;
+    }
+    let mut workshop = Workshop::shell("seq 1000");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    workshop.launch.log = shim::protocol::LogSettings::JsonFile {
+        path,
+        size_max: Some(50_000),
+        files_max: 2,
+        compress: true,
+        attributes: Vec::new(),
+    };
+    workshop.launch().finish();
+    let packed = std::fs::File::open(folder.path().join("log.1.gz")).unwrap();
+    let text = std::io::read_to_string(flate2::read::GzDecoder::new(packed)).unwrap();
+    assert!(text.starts_with("{\"log\":\"1\\n\",\"stream\":\"stdout\",\"time\":"));
+    assert!(text.len() >= 50_000);
+    assert!(!folder.path().join("log.1").exists());
+}
+
+#[test]
 fn a_process_that_leaves_others_with_its_output_is_over_all_the_same() {
     if !is_possible() {
         return;

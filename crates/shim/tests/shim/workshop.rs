@@ -201,7 +201,10 @@ impl Workshop {
             let Ok(command) = fs::read(path.join("cmdline")) else { continue };
             let mounts = fs::read_to_string(path.join("mountinfo")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).into_owned();
-            if command.contains(&self.id) || mounts.contains(self.folder.path().to_str().unwrap()) {
+            let folder = self.run_folder();
+            if command.contains(folder.to_str().unwrap())
+                || mounts.contains(self.folder.path().to_str().unwrap())
+            {
                 found.push(command);
             }
         }

@@ -116,6 +116,14 @@ impl JsonLog {
         }
     }
 
+    /// Waits for what is still being compressed.
+    pub(crate) fn close(self) {
+        if let Some(mut compressor) = self.rotation.and_then(|rotation| rotation.compressor) {
+            // It can only fail if there is nothing to wait for.
+            let _ = compressor.wait();
+        }
+    }
+
     fn with_stream(&mut self, source: Source, body: impl FnOnce(&mut Stream, &mut Sink<'_>)) {
         let stream = match source {
             Source::Stdout => &mut self.stdout,
