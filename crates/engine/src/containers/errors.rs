@@ -136,7 +136,7 @@ pub enum StartError {
     Mount(#[from] MountError),
     #[error(transparent)]
     Volume(#[from] crate::volumes::VolumeError),
-    #[error("failed to set up container networking: {source}")]
+    #[error("failed to set up container networking")]
     Network { source: network::AttachError },
     #[error("network {name} not found")]
     NetworkNotFound { name: String },
