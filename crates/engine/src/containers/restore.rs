@@ -164,6 +164,8 @@ fn adopt(
             "cannot take over a container's connection"
         );
     }
+    // It may have been renamed since it was connected.
+    parts.networks.rename(&record.id, &record.name);
     let is_own_network = !matches!(
         record.spec.network.mode,
         super::spec::NetworkMode::Host | super::spec::NetworkMode::Container(_)

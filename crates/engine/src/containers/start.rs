@@ -190,7 +190,10 @@ impl Start {
         match &self.record.spec.network.mode {
             NetworkMode::Host => Ok(Connection::default()),
             NetworkMode::None => {
-                let namespace = network::new_namespace()
+                let namespace = self
+                    .parts
+                    .networks
+                    .new_namespace()
                     .map_err(|source| StartError::Prepare { what: "network namespace", source })?;
                 Ok(Connection { namespace: Some(namespace), ..Connection::default() })
             }
@@ -291,12 +294,8 @@ impl Start {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| invalid(error.to_string()))?;
-        if matches!(spec.network.mode, NetworkMode::Host) {
-            // The host's own names are right there, and the user's come after them.
-            let own = fs::read_to_string("/etc/hosts").unwrap_or_default();
-            let added: String =
-                extra.iter().map(|host| format!("{}\t{}\n", host.address, host.name)).collect();
-            return Ok(own + &added);
+        if matches!(spec.network.mode, NetworkMode::Host) && extra.is_empty() {
+            return Ok(fs::read_to_string("/etc/hosts").unwrap_or_default());
         }
         let own = attachment.map(|attachment| network::hosts::OwnName {
             hostname,

@@ -374,6 +374,7 @@ impl Supervisor {
             return Err(ControlError::Record { source });
         }
         self.parts.registry.release_name(&old);
+        self.parts.networks.rename(self.id.as_str(), name);
         self.publish();
         self.tell("rename", [("oldName", format!("/{old}"))]);
         Ok(())
