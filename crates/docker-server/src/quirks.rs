@@ -18,8 +18,10 @@ pub(crate) fn status(error: &dyn Explain) -> Option<StatusCode> {
         Some(ControlError::NotPaused { .. }) => return Some(StatusCode::INTERNAL_SERVER_ERROR),
         _ => {}
     }
-    if let Some(CreateError::NetworkNotFound { .. }) = error.downcast_ref() {
-        return Some(StatusCode::NOT_FOUND);
+    // At a create 404 means that the image is missing, and clients pull it.
+    if let Some(CreateError::Lookup(_) | CreateError::NetworkNotFound { .. }) = error.downcast_ref()
+    {
+        return Some(StatusCode::BAD_REQUEST);
     }
     None
 }

@@ -68,12 +68,24 @@ pub(super) fn fill_in(
     if host.runtime.is_empty() {
         "runc".clone_into(&mut host.runtime);
     }
+    disable_labels(host);
     fill_in_resources(host, circumstances);
     fill_in_log(host, circumstances);
     let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     if !host.privileged {
         host.masked_paths.get_or_insert_with(|| owned(MASKED_PATHS));
         host.readonly_paths.get_or_insert_with(|| owned(READ_ONLY_PATHS));
+    }
+}
+
+/// Who shares the host's processes or memory, or is privileged, has no SELinux label; Docker
+/// says so whether there is SELinux or not.
+fn disable_labels(host: &mut HostConfig) {
+    let shares_with_host = host.ipc_mode == "host" || host.pid_mode == "host";
+    let options = host.security_opt.iter().flatten();
+    let has_label = options.into_iter().any(|option| option.split('=').next() == Some("label"));
+    if (host.privileged || shares_with_host) && !has_label {
+        host.security_opt.get_or_insert_default().push("label=disable".to_owned());
     }
 }
 

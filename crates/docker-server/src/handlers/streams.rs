@@ -3,7 +3,6 @@
 use docker_api::{MEDIA_TYPE_MULTIPLEXED_STREAM, MEDIA_TYPE_RAW_STREAM};
 
 use crate::http::Request;
-use crate::product::{API_VERSION, SERVER_HEADER};
 use crate::versions;
 
 /// What is said before the stream begins, as a Docker engine says it.
@@ -19,11 +18,7 @@ pub(super) fn head(request: &Request, has_terminal: bool) -> Vec<u8> {
     } else {
         format!("HTTP/1.1 200 OK\r\nContent-Type: {MEDIA_TYPE_RAW_STREAM}\r\n")
     };
-    format!(
-        "{start}Api-Version: {API_VERSION}\r\nDocker-Experimental: false\r\nOstype: linux\r\n\
-         Server: {SERVER_HEADER}\r\n\r\n"
-    )
-    .into_bytes()
+    format!("{start}\r\n").into_bytes()
 }
 
 /// Tells an error on a connection that is no HTTP any more. Its buffer is empty, so that this

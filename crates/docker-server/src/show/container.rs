@@ -22,6 +22,9 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>) -> ContainerInspec
             _ => view.id.short().to_owned(),
         };
     }
+    if let Some(endpoint) = document.endpoints.get(&document.host_config.network_mode) {
+        document.config.mac_address.clone_from(&endpoint.mac_address);
+    }
     let arguments = &view.spec.process.arguments;
     let bytes = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
     // These files are made at the first start.
@@ -80,16 +83,15 @@ fn network_settings(view: &View, document: &Document) -> NetworkSettings {
     let old = networks.get("bridge").cloned().unwrap_or_default();
     let EndpointSettings { endpoint_id, gateway, ip_address, mac_address, ip_prefix_len, .. } = old;
     let namespace = view.network_namespace.as_ref();
-    let is_connected = view.attachment.is_some();
     NetworkSettings {
         sandbox_id: namespace.map(|_| view.id.to_string()).unwrap_or_default(),
         sandbox_key: namespace.map(|path| path.display().to_string()).unwrap_or_default(),
         ports: Some(endpoints::ports(view, &document.summary.exposed_ports)),
-        endpoint_id: if is_connected { endpoint_id } else { String::new() },
+        endpoint_id,
         gateway,
         ip_address,
         ip_prefix_len,
-        mac_address: if is_connected { mac_address } else { String::new() },
+        mac_address,
         networks: Some(networks),
         ..NetworkSettings::default()
     }
