@@ -93,8 +93,16 @@ impl Pidfile {
 /// The process that an earlier file names, if it lives and is another one.
 fn live_process(path: &Path) -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-    let lives = Path::new("/proc").join(pid.to_string()).exists();
-    (lives && pid != std::process::id()).then_some(pid)
+    (pid != std::process::id() && is_alive(pid)).then_some(pid)
+}
+
+/// A process that was killed keeps its number until its parent takes note, which the parent of
+/// a daemon may never do.
+fn is_alive(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The name before it is in brackets, and may hold some itself. See `proc_pid_stat(5)`.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    !matches!(state, Some('Z' | 'X'))
 }
 
 impl Drop for Pidfile {
@@ -130,5 +138,18 @@ mod tests {
         std::fs::write(&path, "4194305").unwrap();
         drop(Pidfile::write(&path).unwrap());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_pidfile_of_a_process_that_nobody_buried_is_taken_over() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wharfd.pid");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+        std::fs::write(&path, child.id().to_string()).unwrap();
+        Pidfile::write(&path).unwrap();
+        child.wait().unwrap();
     }
 }
