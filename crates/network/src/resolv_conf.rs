@@ -4,7 +4,7 @@
 //! comes from. See `resolv.conf(5)` for the rest.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The file that programs read.
 pub const PATH: &str = "/etc/resolv.conf";
@@ -44,12 +44,21 @@ pub enum Loopback {
 
 /// The file to start from, given the text of [`PATH`].
 pub fn source(text: &str, loopback: Loopback) -> &'static str {
-    let mut servers = text.lines().filter_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()).flatten()
-    });
+    let mut servers = server_words(text);
     let is_systemd = servers.next() == Some(SYSTEMD_SERVER) && servers.next().is_none();
     if is_systemd && loopback == Loopback::Own { SYSTEMD_PATH } else { PATH }
+}
+
+/// The IPv4 servers that a file names.
+pub(crate) fn servers(text: &str) -> impl Iterator<Item = Ipv4Addr> {
+    server_words(text).filter_map(|word| word.parse().ok())
+}
+
+fn server_words(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next()).flatten()
+    })
 }
 
 /// The container's file. `text` is what stands in the host's file at `path`.
@@ -247,6 +256,13 @@ mod tests {
             "nameserver 10.0.0.1\n\n# Based on host file: '/etc/resolv.conf' (legacy)\n\
              # Overrides: [search]\n",
         );
+    }
+
+    #[test]
+    fn servers_are_found() {
+        let text = "#nameserver 1.1.1.1\nnameserver 172.17.0.53\nnameserver ::1\nsearch a\n";
+        let found: Vec<_> = super::servers(text).map(|server| server.to_string()).collect();
+        assert_eq!(found, ["172.17.0.53"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::setup_lock::SetupLock;
 use super::subnet;
 use crate::address::Cidr;
 use crate::errors::{OpenError, PrepareError};
+use crate::resolv_conf;
 use crate::settings::Settings;
 
 /// The longest name of an interface, with its NUL.
@@ -56,6 +57,9 @@ pub(super) fn find_address(
             .filter(|it| it.prefix > 0)
             .filter_map(|it| Cidr::new(it.address, it.prefix)),
     );
+    // They are on the other side of the default route, and must stay there.
+    let servers = fs::read_to_string(resolv_conf::PATH).unwrap_or_default();
+    taken.extend(resolv_conf::servers(&servers).filter_map(|server| Cidr::new(server, 32)));
     subnet::choose(&settings.pools, &taken).ok_or(OpenError::NoFreePool)
 }
 
