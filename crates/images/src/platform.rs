@@ -32,7 +32,7 @@ impl Explain for PlatformError {
 }
 
 /// This host's processor, as Go and so OCI call it.
-pub fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     from_machine(std::env::consts::ARCH)
 }
 

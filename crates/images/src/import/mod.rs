@@ -79,11 +79,12 @@ impl Explain for ImportError {
 pub(crate) fn import(
     parts: &Parts,
     archive: &mut dyn Read,
-    options: &ImportOptions,
+    options: ImportOptions,
 ) -> Result<ImageId, ImportError> {
+    let ImportOptions { reference, message, changes, platform } = options;
     // What can be refused is refused before the archive is read.
-    let reference = options.reference.as_ref().map(names::check).transpose()?;
-    let platform = match &options.platform {
+    let reference = reference.as_ref().map(names::check).transpose()?;
+    let platform = match platform {
         Some(platform) => platform.parse()?,
         None => Platform::host(),
     };
@@ -94,7 +95,7 @@ pub(crate) fn import(
     let mut leases = Leases::new(parts);
     let (_, layer) = leases.adopt(&unpacked, None).map_err(ImportError::Archive)?;
     let image = NewImage {
-        raw: make_config(&platform, options, &layer.diff_id, Timestamp::now()),
+        raw: make_config(&platform, &message, &changes, &layer.diff_id, Timestamp::now()),
         references: reference.into_iter().collect(),
         manifest: None,
         parent: None,
@@ -124,12 +125,13 @@ fn unpack_stream(parts: &Parts, archive: &mut dyn Read) -> Result<Unpacked, Arch
 /// The configuration of the new image, its fields in alphabetical order.
 fn make_config(
     platform: &Platform,
-    options: &ImportOptions,
+    message: &str,
+    changes: &[Change],
     diff_id: &Digest,
     now: Timestamp,
 ) -> Vec<u8> {
     let mut process = Map::new();
-    change::apply(&options.changes, &mut process);
+    change::apply(changes, &mut process);
     let created = now.to_string();
     let mut step = json!({ "created": created });
     let mut config = BTreeMap::from([
@@ -139,9 +141,9 @@ fn make_config(
         ("os", Value::from(platform.os.clone())),
         ("rootfs", json!({ "type": "layers", "diff_ids": [diff_id] })),
     ]);
-    if !options.message.is_empty() {
-        step["comment"] = options.message.clone().into();
-        config.insert("comment", options.message.clone().into());
+    if !message.is_empty() {
+        step["comment"] = message.into();
+        config.insert("comment", message.into());
     }
     if let Some(variant) = &platform.variant {
         config.insert("variant", variant.clone().into());

@@ -278,7 +278,7 @@ fn what_is_no_archive_of_images_is_refused() {
 fn layers_that_are_not_what_the_configuration_says_are_refused() {
     let store = TestStore::new();
     let (right, wrong) = (layer("a", "right"), layer("a", "wrong"));
-    let config = config(&[right.clone()]).to_string();
+    let config = config(std::slice::from_ref(&right)).to_string();
     let archive = |layers: &str, layer: &[u8]| {
         let manifest = format!(r#"[{{"Config":"c.json","RepoTags":["x:1"],"Layers":{layers}}}]"#);
         Builder::default()

@@ -120,7 +120,7 @@ impl Store {
         archive: &mut dyn Read,
         options: ImportOptions,
     ) -> Result<ImageId, ImportError> {
-        crate::import::import(&self.0, archive, &options)
+        crate::import::import(&self.0, archive, options)
     }
 
     /// Gives a name to an image. Another image that has it loses it.

@@ -53,7 +53,7 @@ fn the_beginning_of_several_ids_means_none_of_them() {
     let ids: Vec<String> = store.store.images().iter().map(|image| image.id.hex()).collect();
     let twice = |digit: &&str| ids.iter().filter(|id| id.starts_with(*digit)).count() > 1;
     let digit = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"];
-    let digit = digit.iter().copied().find(|digit| twice(&digit)).unwrap();
+    let digit = digit.iter().copied().find(|digit| twice(digit)).unwrap();
     let error = store.store.resolve(digit).unwrap_err();
     assert_eq!(error.to_string(), format!("No such image: {digit}:latest"));
     assert!(error.hint().unwrap().starts_with("several ids begin so: "));
@@ -158,7 +158,7 @@ fn a_snapshot_is_removed_whatever_its_permissions_are() {
     fs::write(inner.join("f"), "x").unwrap();
     std::os::unix::fs::symlink("/", inner.join("root")).unwrap();
     for path in [&inner, &snapshot.upper.join("a"), &snapshot.work] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap();
     }
     store.store.discard("container").unwrap();
     store.assert_tidy();

@@ -20,8 +20,11 @@ impl Tape for Copy {
     }
 }
 
+/// Entries with their content, the archive put together again, and how it ended.
+type Archive = (Vec<(Entry, Vec<u8>)>, Vec<u8>, End);
+
 /// Reads all entries and the content of files, and puts the archive together again.
-fn read(archive: &[u8]) -> Result<(Vec<(Entry, Vec<u8>)>, Vec<u8>, End), TarError> {
+fn read(archive: &[u8]) -> Result<Archive, TarError> {
     let mut reader = Reader::new(archive, Copy::default());
     let mut entries = Vec::new();
     while let Some(entry) = reader.next_entry()? {
