@@ -76,7 +76,8 @@ pub(crate) struct Pidfile(PathBuf);
 
 impl Pidfile {
     pub(crate) fn write(path: &Path) -> Result<Self, OwnershipError> {
-        if let Some(pid) = live_process(path) {
+        let own_name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+        if let Some(pid) = earlier_process(path).filter(|pid| lives_as(*pid, own_name.trim())) {
             return Err(OwnershipError::Running { path: path.to_owned(), pid });
         }
         let write = || {
@@ -90,19 +91,19 @@ impl Pidfile {
     }
 }
 
-/// The process that an earlier file names, if it lives and is another one.
-fn live_process(path: &Path) -> Option<u32> {
+/// The process that an earlier file names, if it is not this one.
+fn earlier_process(path: &Path) -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
-    (pid != std::process::id() && is_alive(pid)).then_some(pid)
+    (pid != std::process::id()).then_some(pid)
 }
 
-/// A process that was killed keeps its number until its parent takes note, which the parent of
-/// a daemon may never do.
-fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    // The name before it is in brackets, and may hold some itself. See `proc_pid_stat(5)`.
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    !matches!(state, Some('Z' | 'X'))
+/// Whether a process lives and is called that. A killed daemon may be a zombie for a while,
+/// and its number may be another program's by now.
+fn lives_as(pid: u32, name: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((start, rest)) = stat.rsplit_once(')') else { return false };
+    let own_name = start.split_once('(').map_or("", |(_, name)| name);
+    own_name == name && !rest.trim_start().starts_with(['Z', 'X'])
 }
 
 impl Drop for Pidfile {
@@ -129,11 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pidfile_of_a_live_process_is_left_alone() {
+    fn a_pidfile_of_a_dead_process_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wharfd.pid");
-        std::fs::write(&path, "1").unwrap();
-        assert!(matches!(Pidfile::write(&path), Err(OwnershipError::Running { pid: 1, .. })));
         // No process can have this number.
         std::fs::write(&path, "4194305").unwrap();
         drop(Pidfile::write(&path).unwrap());
@@ -141,15 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pidfile_of_a_process_that_nobody_buried_is_taken_over() {
-        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("wharfd.pid");
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
-        std::fs::write(&path, child.id().to_string()).unwrap();
-        Pidfile::write(&path).unwrap();
+    fn a_zombie_is_dead_and_another_program_is_no_daemon() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = child.id();
+        // Until it has executed its program, it has ours.
+        while !lives_as(pid, "sleep") {
+            std::thread::yield_now();
+        }
+        assert!(!lives_as(pid, "wharfd"));
+        child.kill().unwrap();
+        while lives_as(pid, "sleep") {
+            std::thread::yield_now();
+        }
         child.wait().unwrap();
     }
 }
