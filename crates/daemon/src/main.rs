@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             println!("wharfd version {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-        Ok(Invocation::Run(invocation)) => run::daemon(invocation),
+        Ok(Invocation::Run(invocation)) => run::daemon(&invocation),
         Err(error) => Err(error.into()),
     };
     match outcome {

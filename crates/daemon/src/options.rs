@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 }
 
 /// One option.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct OptionRow {
     /// Without the dashes. Empty: only in the file.
     pub(crate) flag: &'static str,

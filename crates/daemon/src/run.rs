@@ -41,7 +41,7 @@ const DATABASE: &str = "metadata.redb";
 const DATABASE_CACHE_BYTES: usize = 1 << 20;
 
 /// Runs a daemon, or only checks what it was told.
-pub(crate) fn daemon(invocation: RunInvocation) -> Result<()> {
+pub(crate) fn daemon(invocation: &RunInvocation) -> Result<()> {
     // First of all: later there would be descriptors of our own among them.
     let inherited = activation::inherited_sockets().context("cannot take systemd's sockets")?;
     let values = config_file::merge(invocation.config_file.as_deref(), &invocation.values)?;
@@ -62,7 +62,7 @@ pub(crate) fn daemon(invocation: RunInvocation) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the daemon's threads")?;
-    let result = runtime.block_on(serve(settings, &invocation, inherited, &level));
+    let result = runtime.block_on(serve(settings, invocation, inherited, &level));
     // A call that hangs in the kernel must not keep us: nothing depends on its end.
     runtime.shutdown_background();
     result

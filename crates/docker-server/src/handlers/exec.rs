@@ -74,7 +74,7 @@ async fn serve(
     let error = ApiError::from(error);
     tracing::debug!(exec = id, "exec failed: {}", error.message());
     if let Ok(socket) = spare {
-        streams::write_last_words(socket, streams::output(error.message(), has_terminal));
+        streams::write_last_words(socket, &streams::output(error.message(), has_terminal));
     }
 }
 

@@ -23,10 +23,10 @@ pub(super) fn head(request: &Request, has_terminal: bool) -> Vec<u8> {
 
 /// Tells an error on a connection that is no HTTP any more. Its buffer is empty, so that this
 /// either fits at once or the client has gone.
-pub(super) fn write_last_words(socket: std::os::fd::OwnedFd, words: Vec<u8>) {
+pub(super) fn write_last_words(socket: std::os::fd::OwnedFd, words: &[u8]) {
     use std::io::Write as _;
     let mut file = std::fs::File::from(socket);
-    if let Err(error) = file.write_all(&words) {
+    if let Err(error) = file.write_all(words) {
         tracing::debug!(%error, "a client left before it heard why its stream failed");
     }
 }

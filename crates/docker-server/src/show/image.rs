@@ -20,7 +20,7 @@ pub(crate) fn familiar_names(references: &[Reference]) -> Vec<String> {
 pub(crate) fn summary(image: &Image, containers: i64, shared_size: i64) -> ImageSummary {
     ImageSummary {
         containers,
-        created: image.created.map_or(0, |at| at.as_second()),
+        created: image.created.map_or(0, jiff::Timestamp::as_second),
         id: image.id.to_string(),
         labels: config(image).labels,
         parent_id: image.parent.map(|parent| parent.to_string()).unwrap_or_default(),

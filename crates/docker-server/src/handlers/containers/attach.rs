@@ -31,6 +31,6 @@ async fn serve(engine: Engine, id: String, wanted: AttachStreams, stream: Client
     let error = ApiError::from(error);
     tracing::debug!(container = id, "attach failed: {}", error.message());
     if let Ok(socket) = spare {
-        streams::write_last_words(socket, error.into_raw());
+        streams::write_last_words(socket, &error.into_raw());
     }
 }

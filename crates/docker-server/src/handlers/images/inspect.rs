@@ -27,7 +27,7 @@ pub(crate) async fn history(request: Request) -> Result<Response<Answer>, ApiErr
         .into_iter()
         .map(|entry| HistoryItem {
             comment: entry.comment,
-            created: entry.created.map_or(0, |at| at.as_second()),
+            created: entry.created.map_or(0, jiff::Timestamp::as_second),
             created_by: entry.created_by,
             id: entry.id.map_or_else(|| MISSING_IMAGE.to_owned(), |id| id.to_string()),
             size: i64::try_from(entry.size).unwrap_or(i64::MAX),
