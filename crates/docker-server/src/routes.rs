@@ -13,7 +13,9 @@ use hyper::{Method, Response, StatusCode};
 
 use crate::Server;
 use crate::handlers::{containers, events, exec, images, missing, networks, system, volumes};
-use crate::http::{Answer, ApiError, Hijacker, Query, Request, percent_decode, plain, status_only};
+use crate::http::{
+    Answer, ApiError, Hijacker, Query, Request, drain, percent_decode, plain, status_only,
+};
 use crate::product::{API_VERSION, SERVER_HEADER};
 use crate::versions;
 
@@ -142,6 +144,7 @@ async fn dispatch(
     let path = percent_decode(head.uri.path());
     let (version, path) = versions::take(&path)?;
     let Some((route, name)) = find(&head.method, path) else {
+        drain(body).await;
         return Err(missing::explain(&head.method, path));
     };
     let version = versions::check(version)?;

@@ -87,7 +87,7 @@ pub(crate) async fn resize(request: Request) -> Result<Response<Answer>, ApiErro
 
 /// `GET /exec/{id}/json`
 pub(crate) async fn inspect(request: Request) -> Result<Response<Answer>, ApiError> {
-    let view = request.engine().exec(&request.name)?;
+    let view = request.engine().exec(&request.name).await?;
     Ok(json(StatusCode::OK, &show(&view)))
 }
 

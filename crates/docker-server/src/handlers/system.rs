@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::containers::summaries as container_summaries;
 use super::images::{blocking, summaries as image_summaries};
 use crate::host::{self, Cgroups};
-use crate::http::{Answer, ApiError, Request, json, plain};
+use crate::http::{Answer, ApiError, Request, drain, json, plain};
 use crate::product::{OWN_VERSION, VERSION};
 use crate::{show, versions};
 
@@ -256,7 +256,8 @@ fn bytes_below(folder: &std::path::Path) -> u64 {
 }
 
 /// `POST /auth`
-pub(crate) async fn authenticate(_request: Request) -> Result<Response<Answer>, ApiError> {
+pub(crate) async fn authenticate(request: Request) -> Result<Response<Answer>, ApiError> {
+    drain(request.body).await;
     Err(ApiError::not_implemented("logging in to registries: there are no registries yet"))
 }
 

@@ -15,6 +15,21 @@ const PIECES_WAITING_MAX: usize = 8;
 /// Pieces smaller than this are gathered before they are sent.
 const PIECE_BYTES_MIN: usize = 64 << 10;
 
+/// How much of a body that nobody wants is read all the same.
+const DRAINED_BYTES_MAX: usize = 1 << 20;
+
+/// Reads a body that nobody wants. A client that is still writing when its connection closes
+/// tells its user about that, and not what we answered.
+pub(crate) async fn drain(mut body: Incoming) {
+    let mut drained = 0;
+    while drained < DRAINED_BYTES_MAX {
+        match body.frame().await {
+            Some(Ok(frame)) => drained += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => break,
+        }
+    }
+}
+
 /// A request's body as a blocking reader. To be used in a thread that may block.
 pub(crate) struct Frames {
     body: Incoming,

@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 
 use super::{Answer, Stream};
@@ -76,14 +75,14 @@ where
     hand_over(hijack, parts.io.into_inner(), parts.read_buf.to_vec()).await;
 }
 
-/// Says the last words of HTTP, then lets the stream begin.
-async fn hand_over(hijack: Hijack, mut stream: Stream, early_input: Vec<u8>) {
-    if let Err(error) = stream.write_all(&hijack.head).await {
-        tracing::debug!(%error, "a client left before its stream began");
-        return;
-    }
+/// Lets the stream begin. Its last words of HTTP are said by whoever serves it, at the right
+/// moment.
+async fn hand_over(hijack: Hijack, stream: Stream, early_input: Vec<u8>) {
     match stream.into_descriptor() {
-        Ok(socket) => (hijack.serve)(ClientStream { socket, early_input }).await,
+        Ok(socket) => {
+            let stream = ClientStream { socket, greeting: hijack.head, early_input };
+            (hijack.serve)(stream).await;
+        }
         Err(error) => tracing::warn!(%error, "cannot take a connection over"),
     }
 }
