@@ -3,25 +3,22 @@
 //! Docker gives many errors no class at all, so that they become 500, and clients have learnt
 //! to live with it. Each line here was seen on a Docker engine 28.5.
 
-use engine::containers::{ControlError, CreateError, StartError};
-use errors::Explain;
+use engine::containers::{ControlError, StartError};
+use errors::{Explain, Kind};
 use hyper::StatusCode;
 
 /// The status that Docker gives to an error, if it is another than its kind's.
 pub(crate) fn status(error: &dyn Explain) -> Option<StatusCode> {
     let error: &(dyn std::error::Error + 'static) = error;
-    if let Some(StartError::Network { .. }) = error.downcast_ref() {
+    if let Some(StartError::Network { source }) = error.downcast_ref()
+        && source.kind() != Kind::NotFound
+    {
         return Some(StatusCode::INTERNAL_SERVER_ERROR);
     }
     match error.downcast_ref() {
         Some(ControlError::Start(start)) => return status(start),
         Some(ControlError::NotPaused { .. }) => return Some(StatusCode::INTERNAL_SERVER_ERROR),
         _ => {}
-    }
-    // At a create 404 means that the image is missing, and clients pull it.
-    if let Some(CreateError::Lookup(_) | CreateError::NetworkNotFound { .. }) = error.downcast_ref()
-    {
-        return Some(StatusCode::BAD_REQUEST);
     }
     None
 }

@@ -275,8 +275,8 @@ impl Engine {
         self.0.registry.exec(id)?.start_exec(id, stream, terminal_size).await
     }
 
-    pub fn exec(&self, id: &str) -> Result<ExecView, crate::containers::ExecError> {
-        self.0.registry.exec(id)?.exec_view(id)
+    pub async fn exec(&self, id: &str) -> Result<ExecView, crate::containers::ExecError> {
+        self.0.registry.exec(id)?.current_exec_view(id).await
     }
 
     pub async fn resize_exec(

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::errors::CreateError;
 use super::record::{self, Record, RecordedPhase};
 use super::requests::{CreateContainer, Created};
-use super::spec::{ContainerSpec, NetworkMode, PidMode};
+use super::spec::{ContainerSpec, IpcMode, PidMode};
 use super::supervisor::{self, blocking};
 use super::{ContainerId, mounts};
 use crate::engine::Parts;
@@ -39,22 +39,19 @@ pub(crate) async fn create(
     }
 }
 
-/// Refuses what can be known to be wrong before anything is made.
+/// Refuses what can be known to be wrong before anything is made. What concerns the network
+/// is found out at the start: that is when networks are joined, and when Docker says so.
 fn check(parts: &Parts, spec: &ContainerSpec) -> Result<(), CreateError> {
     super::bundle::check_seccomp(&spec.security)
         .map_err(|reason| CreateError::SeccompProfile { reason })?;
-    match &spec.network.mode {
-        NetworkMode::Network(name) if parts.networks.get(name).is_err() => {
-            return Err(CreateError::NetworkNotFound { name: name.clone() });
-        }
-        NetworkMode::Container(other) => drop(parts.registry.find(other)?),
-        _ => {}
-    }
-    if let PidMode::Container(other) = &spec.namespaces.pid {
-        parts.registry.find(other)?;
-    }
-    if let super::spec::IpcMode::Container(other) = &spec.namespaces.ipc {
-        parts.registry.find(other)?;
+    let (pid, ipc) = (&spec.namespaces.pid, &spec.namespaces.ipc);
+    let joined = [
+        if let PidMode::Container(other) = pid { Some(other) } else { None },
+        if let IpcMode::Container(other) = ipc { Some(other) } else { None },
+    ];
+    let taken_from = spec.volumes_from.iter().map(|(other, _)| other);
+    for other in joined.into_iter().flatten().chain(taken_from) {
+        parts.registry.find(other).map_err(CreateError::Other)?;
     }
     Ok(())
 }

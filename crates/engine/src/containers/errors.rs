@@ -36,16 +36,16 @@ pub enum CreateError {
     NameTaken { name: String, holder: String },
     #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName { name: String },
+    /// A container that this one refers to. Not `NotFound`: that is about the image, and
+    /// clients try to pull it then.
     #[error(transparent)]
-    Lookup(#[from] LookupError),
+    Other(LookupError),
     #[error("No such image: {image}")]
     ImageGone { image: String },
     #[error(transparent)]
     Mount(#[from] MountError),
     #[error(transparent)]
     Volume(#[from] crate::volumes::VolumeError),
-    #[error("network {name} not found")]
-    NetworkNotFound { name: String },
     #[error("invalid seccomp profile: {reason}")]
     SeccompProfile { reason: String },
     #[error("cannot make the container's file system")]
@@ -61,8 +61,8 @@ impl Explain for CreateError {
         match self {
             Self::NameTaken { .. } => Kind::Conflict,
             Self::InvalidName { .. } | Self::SeccompProfile { .. } => Kind::Invalid,
-            Self::Lookup(error) => error.kind(),
-            Self::ImageGone { .. } | Self::NetworkNotFound { .. } => Kind::NotFound,
+            Self::Other(_) => Kind::Invalid,
+            Self::ImageGone { .. } => Kind::NotFound,
             Self::Mount(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Snapshot { .. } | Self::Folder { .. } | Self::Record { .. } => Kind::Internal,
@@ -138,8 +138,8 @@ pub enum StartError {
     Volume(#[from] crate::volumes::VolumeError),
     #[error("failed to set up container networking")]
     Network { source: network::AttachError },
-    #[error("network {name} not found")]
-    NetworkNotFound { name: String },
+    #[error("joining network namespace of container")]
+    JoinedNetworkNotFound { source: LookupError },
     #[error("cannot join {what} of a non running container: {container}")]
     JoinedNotRunning { what: &'static str, container: String },
     #[error("cannot join IPC namespace of container {container}: it is not shareable")]
@@ -166,7 +166,6 @@ impl Explain for StartError {
             Self::Mount(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Network { source } => source.kind(),
-            Self::NetworkNotFound { .. } => Kind::NotFound,
             Self::IpcNotShareable { .. } | Self::InvalidConfiguration { .. } => Kind::Invalid,
             Self::Runtime { failure } => match failure.kind {
                 FailureKind::ProgramNotFound
@@ -174,7 +173,9 @@ impl Explain for StartError {
                 | FailureKind::InvalidConfiguration => Kind::Invalid,
                 _ => Kind::Internal,
             },
-            Self::Prepare { .. } | Self::Launch { .. } => Kind::Internal,
+            Self::Prepare { .. } | Self::Launch { .. } | Self::JoinedNetworkNotFound { .. } => {
+                Kind::Internal
+            }
             Self::ShuttingDown => Kind::Unavailable,
         }
     }

@@ -103,6 +103,10 @@ pub(super) enum Message {
         terminal_size: Option<(u16, u16)>,
         reply: Reply<(), ExecError>,
     },
+    /// Asks the shim how the execs are, ahead of its events.
+    RefreshExecs {
+        reply: Reply<(), ControlError>,
+    },
     Restarted,
     Shim {
         generation: u64,
@@ -301,6 +305,16 @@ impl Container {
         let snapshot = self.snapshot.borrow();
         let exec = snapshot.execs.iter().find(|exec| exec.id.as_str() == id);
         exec.cloned().ok_or_else(|| ExecError::NotFound { id: id.to_owned() })
+    }
+
+    /// As it is, and not as it was told to be last: a client that has seen an exec's stream
+    /// end asks for its exit code sooner than the news of it gets here.
+    pub(crate) async fn current_exec_view(&self, id: &str) -> Result<ExecView, ExecError> {
+        if self.exec_view(id)?.is_running {
+            // Without its container it has ended, and the news of that has come first.
+            let _ = self.ask_control(|reply| Message::RefreshExecs { reply }).await;
+        }
+        self.exec_view(id)
     }
 
     pub(crate) fn check_startable(&self, id: &str) -> Result<ExecView, ExecError> {

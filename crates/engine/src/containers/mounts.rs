@@ -187,7 +187,7 @@ fn take_over_volumes(
     resolved: &mut Resolved,
 ) -> Result<(), CreateError> {
     for (name, read_only) in &spec.volumes_from {
-        let other = parts.registry.find(name)?.view();
+        let other = parts.registry.find(name).map_err(CreateError::Other)?.view();
         for mount in other.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs) {
             let own = resolved.mounts.iter_mut().find(|own| same_path(&own.target, &mount.target));
             let mut taken = mount.clone();

@@ -69,12 +69,24 @@ pub struct WaitResult {
     pub error: Option<String>,
 }
 
-/// A client's raw connection, after the front door has said all it has to say on it.
+/// A client's raw connection, whose front door has one thing left to say on it.
 #[derive(Debug)]
 pub struct ClientStream {
     pub socket: OwnedFd,
+    /// What the client is waiting for before it goes on. It is told once the stream has its
+    /// place: a client that goes on sooner could start the container before anybody listens.
+    pub greeting: Vec<u8>,
     /// What the client sent before the connection was handed over.
     pub early_input: Vec<u8>,
+}
+
+impl ClientStream {
+    /// Says what the client waits for. It is the first on the connection and far smaller than
+    /// its buffer, so this either works at once or the client has gone, which whoever writes
+    /// next finds out.
+    pub(crate) fn greet(&self) {
+        let _ = rustix::io::write(&self.socket, &self.greeting);
+    }
 }
 
 /// Which streams a client wants, and how.

@@ -61,7 +61,10 @@ async fn join(parts: &Arc<Parts>, record: &Record) -> Result<Joined, StartError>
     let spec = &record.spec;
     let mut joined = Joined::default();
     if let NetworkMode::Container(name) = &spec.network.mode {
-        let container = parts.registry.find(name)?;
+        let container = parts
+            .registry
+            .find(name)
+            .map_err(|source| StartError::JoinedNetworkNotFound { source })?;
         let view = container.view();
         if !matches!(view.state.phase, Phase::Running | Phase::Paused) {
             return Err(StartError::JoinedNotRunning {

@@ -44,6 +44,9 @@ impl Supervisor {
         stream: Option<ClientStream>,
         terminal_size: Option<(u16, u16)>,
     ) -> Result<(), ExecError> {
+        if let Some(stream) = &stream {
+            stream.greet();
+        }
         let exec =
             self.exec(id).cloned().ok_or_else(|| ExecError::NotFound { id: id.to_owned() })?;
         if exec.is_running {
@@ -90,6 +93,15 @@ impl Supervisor {
         };
         self.publish();
         result
+    }
+
+    pub(super) async fn refresh_execs(&mut self) -> Result<(), ControlError> {
+        let state = self.converse(|mut connection| connection.state()).await?;
+        for exec in &state.execs {
+            self.readopt_exec(exec);
+        }
+        self.publish();
+        Ok(())
     }
 
     /// An exec that an earlier daemon started: what it was is unknown, how it goes is not.

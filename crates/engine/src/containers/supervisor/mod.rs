@@ -28,7 +28,9 @@ use super::errors::{ControlError, StartError};
 use super::handle::{Container, Ending, KILL_PATIENCE, Message, Snapshot, refuse_control};
 use super::lifecycle::{Decision, Refusal, Request, decide};
 use super::record::{Record, RecordedPhase};
-use super::requests::{AttachStreams, ClientStream, Outcome, StopOptions, UpdateContainer};
+use super::requests::{
+    AttachStreams, ClientStream, Outcome, StopOptions, UpdateContainer, detach_keys,
+};
 use super::view::Phase;
 use super::{ContainerId, start};
 use crate::engine::Parts;
@@ -169,6 +171,7 @@ impl Supervisor {
             Message::StartExec { id, stream, terminal_size, reply } => {
                 let _ = reply.send(self.start_exec(&id, stream, terminal_size).await);
             }
+            Message::RefreshExecs { reply } => drop(reply.send(self.refresh_execs().await)),
             Message::Restarted => self.tell("restart", []),
             Message::Shim { generation, event } if generation == self.generation => {
                 return self.heed(*event).await;
@@ -408,24 +411,25 @@ impl Supervisor {
         streams: &AttachStreams,
         stream: ClientStream,
     ) -> Result<(), ControlError> {
+        let keys = detach_keys(streams.detach_keys.as_deref(), self.record.spec.process.terminal);
+        let is_live = self.phase.is_live();
+        if is_live || keys.is_err() {
+            stream.greet();
+        }
         let options = AttachOptions {
             stdin: streams.stdin && self.record.spec.process.stdin_open,
             stdout: streams.stdout,
             stderr: streams.stderr,
-            detach_keys: super::requests::detach_keys(
-                streams.detach_keys.as_deref(),
-                self.record.spec.process.terminal,
-            )
-            .map_err(|reason| ControlError::Invalid { reason })?,
-            early_input: stream.early_input,
+            detach_keys: keys.map_err(|reason| ControlError::Invalid { reason })?,
+            early_input: stream.early_input.clone(),
         };
         self.tell("attach", []);
-        if self.phase.is_live() {
-            return self
-                .call(protocol::Request::Attach(options), vec![stream.socket])
-                .await
-                .map(drop);
+        if is_live {
+            let request = protocol::Request::Attach(options);
+            return self.call(request, vec![stream.socket]).await.map(drop);
         }
+        // From here on a start serves it.
+        stream.greet();
         self.waiting.push((options, stream.socket));
         Ok(())
     }
