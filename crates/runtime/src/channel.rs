@@ -86,8 +86,8 @@ impl Channel {
     }
 
     /// Says something. `Ok` even if the other side has gone: it will not miss it.
-    pub(crate) fn send(&self, message: Message) -> io::Result<()> {
-        let (tag, text, descriptor) = match &message {
+    pub(crate) fn send(&self, message: &Message) -> io::Result<()> {
+        let (tag, text, descriptor) = match message {
             Message::UsersMapped => (b'u', String::new(), None),
             Message::CgroupReady => (b'c', String::new(), None),
             Message::HooksDue => (b'h', String::new(), None),
@@ -208,7 +208,7 @@ mod tests {
             kind: FailureKind::Step("mount `/x`".to_owned()),
             text: "no such device\nreally".to_owned(),
         };
-        child.send(Message::Failed(failure.clone())).unwrap();
+        child.send(&Message::Failed(failure.clone())).unwrap();
         drop(child);
         let Some(Message::Failed(received)) = maker.receive().unwrap() else { panic!() };
         assert_eq!(received, failure);
@@ -219,7 +219,7 @@ mod tests {
     fn a_descriptor_travels_along() {
         let (child, maker) = Channel::pair().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
-        child.send(Message::Terminal(file.into())).unwrap();
+        child.send(&Message::Terminal(file.into())).unwrap();
         assert!(matches!(maker.receive().unwrap(), Some(Message::Terminal(_))));
     }
 }

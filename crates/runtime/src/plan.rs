@@ -168,9 +168,12 @@ impl<'a> Plan<'a> {
                 None => return Err(invalid(field, "is not in a separate kernel namespace")),
             };
             // A network namespace may also come from the caller, and then is not the host's.
-            if !self.has_own(new, joined)
-                && !(new == Namespaces::NETWORK && !self.uses_host_network())
-            {
+            let is_own = if new == Namespaces::NETWORK {
+                !self.uses_host_network()
+            } else {
+                self.has_own(new, joined)
+            };
+            if !is_own {
                 return Err(invalid(field, format!("it needs a namespace of type `{word}`")));
             }
         }

@@ -444,11 +444,11 @@ impl Driver for Version1 {
     fn remove(&self) -> Result<(), CgroupError> {
         let unified = self.unified.as_ref().map_or(Ok(()), UnifiedFolder::remove);
         // Goes on after an error, so that as little as possible is left.
-        let others = self.hierarchies.borrow().iter().fold(Ok(()), |result, hierarchy| {
-            let removed = files::remove(&self.folder(hierarchy));
-            result.and(removed)
-        });
-        unified.and(others)
+        let mut result = unified;
+        for hierarchy in self.hierarchies.borrow().iter() {
+            result = result.and(files::remove(&self.folder(hierarchy)));
+        }
+        result
     }
 }
 
@@ -538,7 +538,7 @@ fn hierarchies_needed(resources: &LinuxResources) -> Vec<(&'static str, &'static
     if resources.pids().is_some_and(|pids| pids.limit() > 0) {
         needed.push(("pids", "pids"));
     }
-    if resources.block_io().is_some() {
+    if resources.block_io().as_ref().is_some_and(|block| *block != LinuxBlockIo::default()) {
         needed.push(("blockIO", "blkio"));
     }
     if resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()) {

@@ -3,7 +3,9 @@
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
-use oci::runtime::{LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
+use oci::runtime::{
+    LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxNetwork, LinuxResources,
+};
 use rustix::process::Pid;
 
 use super::statistics::{BlockStatistics, CpuStatistics, MemoryStatistics, details};
@@ -45,10 +47,8 @@ impl Version2 {
         if memory.disable_oom_killer() == Some(true) {
             return Err(not_possible("memory.disableOOMKiller", "cgroup v2 has no such setting"));
         }
-        if let Some(limit) = memory.limit() {
-            if memory.check_before_update() == Some(true) {
-                self.check_usage(limit)?;
-            }
+        if let Some(limit) = memory.limit().filter(|_| memory.check_before_update() == Some(true)) {
+            self.check_usage(limit)?;
         }
         if let Some(swap) = swap_limit(memory)? {
             // A host without swap has no such file, and nothing to limit.
@@ -165,10 +165,10 @@ impl Driver for Version2 {
     }
 
     fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        if let Some(network) = resources.network() {
-            if network.class_id().is_some() || network.priorities().is_some() {
-                return Err(not_possible("network", "cgroup v2 has no such setting"));
-            }
+        let classified =
+            |network: &LinuxNetwork| network.class_id().is_some() || network.priorities().is_some();
+        if resources.network().as_ref().is_some_and(classified) {
+            return Err(not_possible("network", "cgroup v2 has no such setting"));
         }
         if let Some(memory) = resources.memory() {
             self.limit_memory(memory)?;
@@ -355,7 +355,7 @@ fn controllers_needed(resources: &LinuxResources) -> Vec<(&'static str, &'static
     if resources.pids().is_some_and(|pids| pids.limit() > 0) {
         needed.push(("pids", "pids"));
     }
-    if resources.block_io().is_some() {
+    if resources.block_io().as_ref().is_some_and(|block| *block != LinuxBlockIo::default()) {
         needed.push(("blockIO", "io"));
     }
     if resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()) {

@@ -192,11 +192,11 @@ impl Birth<'_> {
     ) -> Result<(), ProcessError> {
         if plan.new.contains(Namespaces::USER) {
             self.map_users(plan).map_err(ProcessError::system("map users and groups"))?;
-            self.say(Message::UsersMapped)?;
+            self.say(&Message::UsersMapped)?;
         }
         let driver = cgroup.driver();
         driver.admit(self.pid)?;
-        self.say(Message::CgroupReady)?;
+        self.say(&Message::CgroupReady)?;
         // All of this happens while the child mounts its root.
         driver.set_device_rules(plan.resources.devices().as_deref().unwrap_or_default())?;
         if !driver.counts_memory_from_birth() {
@@ -228,7 +228,7 @@ impl Birth<'_> {
                 Some(Message::Failed(failure)) => return Err(failure.into()),
                 Some(Message::HooksDue) => {
                     self.run_hooks(plan)?;
-                    self.say(Message::HooksDone)?;
+                    self.say(&Message::HooksDone)?;
                 }
                 Some(other) => return Err(watch::out_of_turn(&other)),
             }
@@ -243,7 +243,7 @@ impl Birth<'_> {
         hooks::run("createRuntime", &hooks_of(self.spec, Hooks::create_runtime), &state)
     }
 
-    fn say(&self, message: Message) -> Result<(), ProcessError> {
+    fn say(&self, message: &Message) -> Result<(), ProcessError> {
         self.channel.send(message).map_err(ProcessError::system("speak to the process"))
     }
 

@@ -59,6 +59,6 @@ fn own_path(kind: LinkNameSpaceType) -> &'static str {
         LinkNameSpaceType::ControlGroup => "/proc/self/ns/cgroup",
         LinkNameSpaceType::Mount => "/proc/self/ns/mnt",
         LinkNameSpaceType::User => "/proc/self/ns/user",
-        _ => "/proc/self/ns/time",
+        LinkNameSpaceType::Time => "/proc/self/ns/time",
     }
 }

@@ -98,7 +98,7 @@ impl Container {
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
         let result = self.cgroup.driver().admit(pid).map_err(ProcessError::from).and_then(|()| {
             channel
-                .send(Message::CgroupReady)
+                .send(&Message::CgroupReady)
                 .map_err(ProcessError::system("speak to the process"))?;
             let pidfd = process.pidfd.as_fd();
             watch::await_execution(channel, pidfd, &mut process.warnings, &mut process.terminal)

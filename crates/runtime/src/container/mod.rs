@@ -168,7 +168,7 @@ fn start_over(
     warnings: &mut Vec<String>,
 ) -> Result<(), ProcessError> {
     let error = ProcessError::system("start the container's process");
-    if let Err(source) = channel.send(Message::Start) {
+    if let Err(source) = channel.send(&Message::Start) {
         return Err(error(source));
     }
     watch::await_execution(channel, pidfd, warnings, &mut None)

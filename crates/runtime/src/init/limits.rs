@@ -33,8 +33,8 @@ pub(super) fn set_resource_limits(process: &mut ProcessInit<'_>) -> Result<(), S
     for limit in process.process.rlimits().iter().flatten() {
         let resource = resource_of(limit.typ());
         let wanted = as_rlimit(limit);
-        match setrlimit(resource, wanted.clone()) {
-            Err(Errno::PERM) => clamp(process, limit, resource, &wanted)?,
+        match setrlimit(resource, wanted) {
+            Err(Errno::PERM) => clamp(process, limit, resource, wanted)?,
             result => result.doing(|| limit.typ().to_string())?,
         }
     }
@@ -45,7 +45,7 @@ fn clamp(
     process: &ProcessInit<'_>,
     limit: &PosixRlimit,
     resource: Resource,
-    wanted: &Rlimit,
+    wanted: Rlimit,
 ) -> Result<(), StepError> {
     let largest = getrlimit(resource).maximum;
     let possible = Rlimit {

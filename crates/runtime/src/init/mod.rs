@@ -269,7 +269,7 @@ fn run_steps<T>(steps: &[Step<T>], state: &mut T, channel: fn(&T) -> &Channel) {
         if let Err(error) = (step.run)(state) {
             if !matches!(error, StepError::Orphaned) {
                 // If the parent has gone meanwhile, nobody is left to be told.
-                let _ = channel(state).send(Message::Failed(failure(step.name, &error)));
+                let _ = channel(state).send(&Message::Failed(failure(step.name, &error)));
             }
             linux::process::exit(EXIT_FAILED);
         }
@@ -298,7 +298,7 @@ impl ContainerInit<'_> {
 
 impl ProcessInit<'_> {
     fn warn(&self, text: String) -> Result<(), StepError> {
-        Ok(self.channel.send(Message::Warning(text))?)
+        Ok(self.channel.send(&Message::Warning(text))?)
     }
 
     /// The next message of the parent, which has to be there.

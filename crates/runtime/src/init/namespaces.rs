@@ -143,7 +143,7 @@ pub(super) fn await_hooks(init: &mut ContainerInit<'_>) -> Result<(), StepError>
     if init.plan.has_host_hooks {
         // The parent speaks in this order, and hooks expect the cgroup to be there.
         await_cgroup(init)?;
-        init.process.channel.send(Message::HooksDue)?;
+        init.process.channel.send(&Message::HooksDue)?;
         init.process.expect_message(|message| matches!(message, Message::HooksDone))?;
     }
     let hooks = hooks.create_container().as_deref().unwrap_or_default();
@@ -183,7 +183,7 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
     if matches!(process.wait, Wait::None) {
         return Ok(());
     }
-    process.channel.send(Message::Ready)?;
+    process.channel.send(&Message::Ready)?;
     if let Wait::Socket(socket) = &process.wait {
         let connection = accept_with(socket, SocketFlags::CLOEXEC)?;
         process.channel = Channel::over(connection);

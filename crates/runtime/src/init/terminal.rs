@@ -51,7 +51,7 @@ fn open(process: &mut ProcessInit<'_>, root: BorrowedFd<'_>) -> Result<Option<Ow
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&terminal, size)?;
     }
-    process.channel.send(Message::Terminal(master))?;
+    process.channel.send(&Message::Terminal(master))?;
     let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3);
     let streams = [copy(&terminal)?, copy(&terminal)?, copy(&terminal)?];
     process.stdio = ChildStdio::Descriptors(streams);

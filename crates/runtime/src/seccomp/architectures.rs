@@ -1,7 +1,5 @@
 //! The architectures whose calls a filter can tell apart, and their tables of numbers.
 
-use std::str::FromStr as _;
-
 use oci::runtime::Arch;
 
 use super::FilterError;
@@ -9,8 +7,8 @@ use super::FilterError;
 /// How wide the arguments of a call are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
-    Bits32,
-    Bits64,
+    Bits64 = 0,
+    Bits32 = 1,
 }
 
 /// One architecture, as the kernel tells it apart.
@@ -25,7 +23,10 @@ pub(super) struct Architecture {
     pub(super) last_number: Option<u32>,
     /// Whether -1 is to be taken for a call of this architecture.
     pub(super) has_minus_one: bool,
-    resolve: fn(&str) -> Option<u32>,
+    /// The name of a number, if there is such a call.
+    name_of: fn(u32) -> Option<&'static str>,
+    /// The largest number that has a name.
+    newest: u32,
 }
 
 /// Bit 30 of a number says that the call is x32's.
@@ -38,7 +39,8 @@ const X86_64: Architecture = Architecture {
     first_number: 0,
     last_number: Some(X32_BIT - 1),
     has_minus_one: true,
-    resolve: |name| number(syscalls::x86_64::Sysno::from_str(name).ok()?.id()),
+    name_of: |number| Some(syscalls::x86_64::Sysno::new(number as usize)?.name()),
+    newest: syscalls::x86_64::Sysno::last().id().cast_unsigned(),
 };
 
 const X32: Architecture = Architecture {
@@ -46,7 +48,8 @@ const X32: Architecture = Architecture {
     first_number: X32_BIT,
     last_number: None,
     has_minus_one: true,
-    resolve: |name| Some(X32_BIT | x32_number(name)?),
+    name_of: x32_name,
+    newest: X32_BIT | X86_64.newest,
     ..X86_64
 };
 
@@ -57,7 +60,8 @@ const X86: Architecture = Architecture {
     first_number: 0,
     last_number: None,
     has_minus_one: false,
-    resolve: |name| number(syscalls::x86::Sysno::from_str(name).ok()?.id()),
+    name_of: |number| Some(syscalls::x86::Sysno::new(number as usize)?.name()),
+    newest: syscalls::x86::Sysno::last().id().cast_unsigned(),
 };
 
 const AARCH64: Architecture = Architecture {
@@ -67,7 +71,8 @@ const AARCH64: Architecture = Architecture {
     first_number: 0,
     last_number: None,
     has_minus_one: false,
-    resolve: |name| number(syscalls::aarch64::Sysno::from_str(name).ok()?.id()),
+    name_of: |number| Some(syscalls::aarch64::Sysno::new(number as usize)?.name()),
+    newest: syscalls::aarch64::Sysno::last().id().cast_unsigned(),
 };
 
 const ARM: Architecture = Architecture {
@@ -77,7 +82,8 @@ const ARM: Architecture = Architecture {
     first_number: 0,
     last_number: None,
     has_minus_one: false,
-    resolve: |name| number(syscalls::arm::Sysno::from_str(name).ok()?.id()),
+    name_of: |number| Some(syscalls::arm::Sysno::new(number as usize)?.name()),
+    newest: syscalls::arm::Sysno::last().id().cast_unsigned(),
 };
 
 /// In order of the kernel's numbers, x32 right after its elder sister.
@@ -89,8 +95,13 @@ const NATIVE: Arch = Arch::ScmpArchX86_64;
 const NATIVE: Arch = Arch::ScmpArchAarch64;
 
 impl Architecture {
-    pub(super) fn number_of(&self, name: &str) -> Option<u32> {
-        (self.resolve)(name)
+    /// Every call with its number, in no order.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (u32, &'static str)> {
+        let name_of = self.name_of;
+        let x32_only = (self.name == Arch::ScmpArchX32).then_some(x32_only_numbers());
+        (self.first_number..=self.newest)
+            .chain(x32_only.into_iter().flatten())
+            .filter_map(move |number| Some((number, name_of(number)?)))
     }
 }
 
@@ -122,54 +133,59 @@ pub(super) fn by_kernel_number(
     architectures.chunk_by(|one, other| one.kernel_number == other.kernel_number)
 }
 
-fn number(id: i32) -> Option<u32> {
-    u32::try_from(id).ok()
+/// Calls whose structures differ between x32 and x86-64 have numbers of their own for x32; see
+/// the kernel's `syscall_64.tbl`. The others share theirs.
+const X32_ONLY: [&str; 36] = [
+    "rt_sigaction",
+    "rt_sigreturn",
+    "ioctl",
+    "readv",
+    "writev",
+    "recvfrom",
+    "sendmsg",
+    "recvmsg",
+    "execve",
+    "ptrace",
+    "rt_sigpending",
+    "rt_sigtimedwait",
+    "rt_sigqueueinfo",
+    "sigaltstack",
+    "timer_create",
+    "mq_notify",
+    "kexec_load",
+    "waitid",
+    "set_robust_list",
+    "get_robust_list",
+    "vmsplice",
+    "move_pages",
+    "preadv",
+    "pwritev",
+    "rt_tgsigqueueinfo",
+    "recvmmsg",
+    "sendmmsg",
+    "process_vm_readv",
+    "process_vm_writev",
+    "setsockopt",
+    "getsockopt",
+    "io_setup",
+    "io_submit",
+    "execveat",
+    "preadv2",
+    "pwritev2",
+];
+
+/// The number of the first of them.
+const X32_ONLY_FIRST: u32 = 512;
+
+fn x32_only_numbers() -> std::ops::Range<u32> {
+    let first = X32_BIT | X32_ONLY_FIRST;
+    first..first + u32::try_from(X32_ONLY.len()).expect("there are 36")
 }
 
-/// Calls whose structures differ between x32 and x86-64 have numbers of their own; see the
-/// kernel's `syscall_64.tbl`. The others share theirs.
-fn x32_number(name: &str) -> Option<u32> {
-    const FIRST: u32 = 512;
-    const NAMES: [&str; 36] = [
-        "rt_sigaction",
-        "rt_sigreturn",
-        "ioctl",
-        "readv",
-        "writev",
-        "recvfrom",
-        "sendmsg",
-        "recvmsg",
-        "execve",
-        "ptrace",
-        "rt_sigpending",
-        "rt_sigtimedwait",
-        "rt_sigqueueinfo",
-        "sigaltstack",
-        "timer_create",
-        "mq_notify",
-        "kexec_load",
-        "waitid",
-        "set_robust_list",
-        "get_robust_list",
-        "vmsplice",
-        "move_pages",
-        "preadv",
-        "pwritev",
-        "rt_tgsigqueueinfo",
-        "recvmmsg",
-        "sendmmsg",
-        "process_vm_readv",
-        "process_vm_writev",
-        "setsockopt",
-        "getsockopt",
-        "io_setup",
-        "io_submit",
-        "execveat",
-        "preadv2",
-        "pwritev2",
-    ];
-    match NAMES.iter().position(|known| *known == name) {
-        Some(at) => u32::try_from(at).ok().map(|at| FIRST + at),
-        None => (X86_64.resolve)(name),
+fn x32_name(number: u32) -> Option<&'static str> {
+    let number = number & !X32_BIT;
+    if let Some(at) = number.checked_sub(X32_ONLY_FIRST) {
+        return X32_ONLY.get(at as usize).copied();
     }
+    (X86_64.name_of)(number).filter(|name| !X32_ONLY.contains(name))
 }

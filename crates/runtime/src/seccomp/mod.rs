@@ -20,12 +20,14 @@ mod conditions;
 mod interpreter;
 mod search;
 
+use std::collections::HashMap;
+
 use linux::seccomp::{FilterFlags, INSTRUCTIONS_MAX, Instruction};
 use oci::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
 
-use architectures::Architecture;
+use architectures::{Architecture, Width};
 use conditions::Conditions;
-use search::{Range, Verdict};
+use search::{Line, Range, Verdict};
 
 /// A filter ready to be installed.
 #[derive(Debug, Clone)]
@@ -64,17 +66,17 @@ pub(crate) fn compile(rules: &LinuxSeccomp) -> Result<Filter, FilterError> {
     let architectures = architectures::listed(rules.architectures().as_deref())?;
     let syscalls = rules.syscalls().as_deref().unwrap_or_default();
 
-    let mut instructions = vec![search::load_architecture()];
-    for group in architectures::by_kernel_number(&architectures) {
+    let named = Named::new(syscalls)?;
+    let line = |group: &[Architecture]| {
         let mut ranges = Vec::new();
         for architecture in group {
-            ranges.extend(ranges_of(architecture, syscalls, default, unknown)?);
+            ranges.extend(named.ranges(architecture, default, unknown));
         }
         ranges.extend(end_of_the_line(group, default));
-        let block = search::program(ranges);
-        instructions.extend(search::if_architecture(group[0].kernel_number, block));
-    }
-    instructions.push(search::answer(FOREIGN_ARCHITECTURE));
+        Line { architecture: group[0].kernel_number, ranges }
+    };
+    let lines = architectures::by_kernel_number(&architectures).map(line).collect();
+    let instructions = search::program(lines, FOREIGN_ARCHITECTURE);
     if instructions.len() > INSTRUCTIONS_MAX {
         return Err(FilterError {
             field: "syscalls".to_owned(),
@@ -82,30 +84,6 @@ pub(crate) fn compile(rules: &LinuxSeccomp) -> Result<Filter, FilterError> {
         });
     }
     Ok(Filter { instructions, flags: flags_of(rules)? })
-}
-
-/// The line of numbers of one architecture, cut where the verdict changes.
-fn ranges_of(
-    architecture: &Architecture,
-    syscalls: &[LinuxSyscall],
-    default: u32,
-    unknown: u32,
-) -> Result<Vec<Range>, FilterError> {
-    let mut rules = rules_by_number(architecture, syscalls)?;
-    // Stable: rules for one number stay in the configuration's order.
-    rules.sort_by_key(|rule| rule.number);
-    let mut ranges = Vec::new();
-    let mut next = architecture.first_number;
-    for same in rules.chunk_by(|one, other| one.number == other.number) {
-        let number = same[0].number;
-        if number > next {
-            ranges.push(Range { start: next, verdict: Verdict::Answer(default) });
-        }
-        ranges.push(Range { start: number, verdict: verdict(same, default) });
-        next = number + 1;
-    }
-    ranges.push(Range { start: next, verdict: Verdict::Answer(unknown) });
-    Ok(ranges)
 }
 
 /// What is behind the calls of the architectures on one line of numbers.
@@ -122,50 +100,97 @@ fn end_of_the_line(group: &[Architecture], default: u32) -> Vec<Range> {
     ranges
 }
 
-/// One rule for one number.
+/// The rules by the names of their calls.
+struct Named<'a> {
+    rules: Vec<Rule>,
+    /// The rules of each name, by index, in the configuration's order.
+    by_name: HashMap<&'a str, Vec<usize>>,
+}
+
+/// One rule of the configuration, whatever calls it is for.
 struct Rule {
-    number: u32,
-    conditions: Conditions,
+    /// For arguments of 64 and of 32 bits. Each list of conditions is enough by itself.
+    alternatives: [Vec<Conditions>; 2],
     answer: u32,
 }
 
-fn rules_by_number(
-    architecture: &Architecture,
-    syscalls: &[LinuxSyscall],
-) -> Result<Vec<Rule>, FilterError> {
-    let mut rules = Vec::new();
-    for (at, syscall) in syscalls.iter().enumerate() {
-        let field = || format!("syscalls[{at}]");
-        let answer = answer_of(syscall.action(), syscall.errno_ret(), &field())?;
-        let alternatives = conditions::alternatives(syscall.args().as_deref(), architecture.width)
-            .map_err(|reason| FilterError { field: format!("{}.args", field()), reason })?;
-        // A name that this architecture does not have is no mistake: profiles name the calls
-        // of all architectures and of kernels to come.
-        for number in syscall.names().iter().filter_map(|name| architecture.number_of(name)) {
-            for conditions in &alternatives {
-                rules.push(Rule { number, conditions: conditions.clone(), answer });
+impl<'a> Named<'a> {
+    fn new(syscalls: &'a [LinuxSyscall]) -> Result<Self, FilterError> {
+        let mut named = Self {
+            rules: Vec::with_capacity(syscalls.len()),
+            by_name: HashMap::with_capacity(syscalls.iter().map(|rule| rule.names().len()).sum()),
+        };
+        for (at, syscall) in syscalls.iter().enumerate() {
+            named.rules.push(Rule::new(at, syscall)?);
+            for name in syscall.names() {
+                named.by_name.entry(name).or_default().push(at);
             }
         }
+        Ok(named)
     }
-    Ok(rules)
+
+    /// The line of numbers of one architecture, cut where the verdict changes.
+    ///
+    /// Goes through the calls of the architecture, not through the names: a name that it does
+    /// not have is no mistake, since profiles name the calls of all architectures and of
+    /// kernels to come.
+    fn ranges(&self, architecture: &Architecture, default: u32, unknown: u32) -> Vec<Range> {
+        let mut calls: Vec<(u32, &[usize])> = architecture
+            .calls()
+            .filter_map(|(number, name)| Some((number, self.by_name.get(name)?.as_slice())))
+            .collect();
+        calls.sort_unstable_by_key(|(number, _)| *number);
+        let mut ranges = Vec::with_capacity(calls.len());
+        let mut next = architecture.first_number;
+        for (number, rules) in calls {
+            if number > next {
+                ranges.push(Range { start: next, verdict: Verdict::Answer(default) });
+            }
+            let verdict = self.verdict(rules, architecture.width, default);
+            ranges.push(Range { start: number, verdict });
+            next = number + 1;
+        }
+        ranges.push(Range { start: next, verdict: Verdict::Answer(unknown) });
+        ranges
+    }
+
+    /// What all rules for one call come to. A rule without conditions holds for whatever the
+    /// others do not catch, wherever it stands.
+    fn verdict(&self, rules: &[usize], width: Width, default: u32) -> Verdict {
+        let alternatives = rules.iter().map(|at| &self.rules[*at]).flat_map(|rule| {
+            rule.alternatives[width as usize].iter().map(|conditions| (conditions, rule.answer))
+        });
+        let mut otherwise = None;
+        let mut checks: Vec<(Conditions, u32)> = Vec::new();
+        for (conditions, answer) in alternatives {
+            if conditions.is_empty() {
+                otherwise.get_or_insert(answer);
+            } else {
+                checks.push((conditions.clone(), answer));
+            }
+        }
+        let otherwise = otherwise.unwrap_or(default);
+        // The first that holds decides, so only at the end can one be left out.
+        while checks.pop_if(|(_, answer)| *answer == otherwise).is_some() {}
+        if checks.is_empty() {
+            return Verdict::Answer(otherwise);
+        }
+        Verdict::Checks { checks, otherwise }
+    }
 }
 
-/// What all rules for one number come to. A rule without conditions holds for whatever the
-/// others do not catch, wherever it stands.
-fn verdict(rules: &[Rule], default: u32) -> Verdict {
-    let always = rules.iter().find(|rule| rule.conditions.is_empty());
-    let otherwise = always.map_or(default, |rule| rule.answer);
-    let mut checks: Vec<(Conditions, u32)> = rules
-        .iter()
-        .filter(|rule| !rule.conditions.is_empty())
-        .map(|rule| (rule.conditions.clone(), rule.answer))
-        .collect();
-    // The first that holds decides, so only at the end can one be left out.
-    while checks.pop_if(|(_, answer)| *answer == otherwise).is_some() {}
-    if checks.is_empty() {
-        Verdict::Answer(otherwise)
-    } else {
-        Verdict::Checks { checks, otherwise }
+impl Rule {
+    fn new(at: usize, syscall: &LinuxSyscall) -> Result<Self, FilterError> {
+        let field = || format!("syscalls[{at}]");
+        let answer = answer_of(syscall.action(), syscall.errno_ret(), &field())?;
+        let alternatives = |width| {
+            conditions::alternatives(syscall.args().as_deref(), width)
+                .map_err(|reason| FilterError { field: format!("{}.args", field()), reason })
+        };
+        Ok(Self {
+            alternatives: [alternatives(Width::Bits64)?, alternatives(Width::Bits32)?],
+            answer,
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The search over the numbers of calls, as instructions.
 //!
-//! A conditional jump reaches 255 instructions far, a plain one any distance: where the first
-//! does not do, it jumps over the second.
+//! A program is written from its end to its beginning, since jumps lead forward only: when a
+//! jump is written, all that it can lead to is there. Answers are shared. A conditional jump
+//! reaches 255 instructions far; what is farther away gets a copy of the answer, or a plain
+//! jump, which reaches any distance.
 
 use linux::seccomp::Instruction;
 
@@ -19,6 +21,9 @@ const RETURN: u16 = 0x06;
 // Places in what the kernel shows of a call (`struct seccomp_data`).
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
+
+/// The farthest that a conditional jump reaches.
+const JUMP_MAX: usize = 255;
 
 /// What to do with a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,73 +43,126 @@ pub(super) struct Range {
     pub(super) verdict: Verdict,
 }
 
-pub(super) fn load(offset: u32) -> Instruction {
-    Instruction { code: LOAD_WORD, jump_true: 0, jump_false: 0, operand: offset }
+/// One architecture's line of numbers, in order.
+pub(super) struct Line {
+    pub(super) architecture: u32,
+    pub(super) ranges: Vec<Range>,
 }
 
-pub(super) fn load_architecture() -> Instruction {
-    load(ARCHITECTURE)
+pub(super) fn load(offset: u32) -> Instruction {
+    Instruction { code: LOAD_WORD, jump_true: 0, jump_false: 0, operand: offset }
 }
 
 pub(super) fn answer(value: u32) -> Instruction {
     Instruction { code: RETURN, jump_true: 0, jump_false: 0, operand: value }
 }
 
-/// Runs `block`, which always answers, for one architecture only.
-pub(super) fn if_architecture(number: u32, block: Vec<Instruction>) -> Vec<Instruction> {
-    let mut program = skip_unless(JUMP_EQUAL, number, block.len());
-    program.extend(block);
-    program
-}
-
-/// Goes on with the next instruction if the comparison holds, or behind the next `length`.
-fn skip_unless(comparison: u16, operand: u32, length: usize) -> Vec<Instruction> {
-    if let Ok(jump_false) = u8::try_from(length) {
-        return vec![Instruction { code: comparison, jump_true: 0, jump_false, operand }];
+/// Finds the line of a call's architecture and its number's range there, and answers; calls of
+/// other architectures get `foreign`.
+pub(super) fn program(lines: Vec<Line>, foreign: u32) -> Vec<Instruction> {
+    let mut writer = BackwardWriter::default();
+    let mut otherwise = writer.answer(foreign);
+    for Line { architecture, mut ranges } in lines.into_iter().rev() {
+        ranges.dedup_by(|later, earlier| later.verdict == earlier.verdict);
+        writer.search(&ranges);
+        let line = writer.push(load(NUMBER));
+        otherwise = writer.jump_if(JUMP_EQUAL, architecture, line, otherwise);
     }
-    vec![Instruction { code: comparison, jump_true: 1, jump_false: 0, operand }, far_jump(length)]
+    // The first comparison is where the program begins, behind this.
+    writer.go_to(otherwise);
+    writer.push(load(ARCHITECTURE));
+    writer.finish()
 }
 
-/// Goes on behind the next `length` instructions if the comparison holds.
-fn skip_if(comparison: u16, operand: u32, length: usize) -> Vec<Instruction> {
-    if let Ok(jump_true) = u8::try_from(length) {
-        return vec![Instruction { code: comparison, jump_true, jump_false: 0, operand }];
+/// A program, last instruction first.
+#[derive(Default)]
+struct BackwardWriter {
+    reversed: Vec<Instruction>,
+}
+
+/// An instruction, by its distance from the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place(usize);
+
+impl BackwardWriter {
+    fn push(&mut self, instruction: Instruction) -> Place {
+        self.reversed.push(instruction);
+        Place(self.reversed.len() - 1)
     }
-    vec![Instruction { code: comparison, jump_true: 0, jump_false: 1, operand }, far_jump(length)]
-}
 
-fn far_jump(length: usize) -> Instruction {
-    let operand = u32::try_from(length).expect("a program has 4096 instructions at most");
-    Instruction { code: JUMP, jump_true: 0, jump_false: 0, operand }
-}
-
-/// Looks the call's number up in `ranges`, which are in order, and answers.
-pub(super) fn program(mut ranges: Vec<Range>) -> Vec<Instruction> {
-    ranges.dedup_by(|later, earlier| later.verdict == earlier.verdict);
-    let mut program = vec![load(NUMBER)];
-    program.extend(search(&ranges));
-    program
-}
-
-fn search(ranges: &[Range]) -> Vec<Instruction> {
-    if let [range] = ranges {
-        return code_of(&range.verdict);
+    /// How many instructions the next one written would have to skip to get to `place`.
+    fn distance(&self, place: Place) -> usize {
+        self.reversed.len() - 1 - place.0
     }
-    let (lower, upper) = ranges.split_at(ranges.len() / 2);
-    let below = search(lower);
-    let mut program = skip_if(JUMP_GREATER_EQUAL, upper[0].start, below.len());
-    program.extend(below);
-    program.extend(search(upper));
-    program
-}
 
-fn code_of(verdict: &Verdict) -> Vec<Instruction> {
-    match verdict {
-        Verdict::Answer(value) => vec![answer(*value)],
-        Verdict::Checks { checks, otherwise } => checks
-            .iter()
-            .flat_map(|(conditions, value)| conditions::rule(conditions, *value))
-            .chain([answer(*otherwise)])
-            .collect(),
+    /// Writes the search; it begins with what was written last.
+    fn search(&mut self, ranges: &[Range]) -> Place {
+        let [lower @ .., last] = ranges else { unreachable!("a line has a range") };
+        if lower.is_empty() {
+            return self.verdict(&last.verdict);
+        }
+        let (lower, upper) = ranges.split_at(ranges.len() / 2);
+        let above = self.search(upper);
+        let below = self.search(lower);
+        self.jump_if(JUMP_GREATER_EQUAL, upper[0].start, above, below)
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) -> Place {
+        match verdict {
+            Verdict::Answer(value) => self.answer(*value),
+            Verdict::Checks { checks, otherwise } => {
+                self.push(answer(*otherwise));
+                for (conditions, value) in checks.iter().rev() {
+                    self.reversed.extend(conditions::rule(conditions, *value).iter().rev());
+                }
+                Place(self.reversed.len() - 1)
+            }
+        }
+    }
+
+    /// An answer in reach, or a new one. Some room is left for what is between it and its jump.
+    fn answer(&mut self, value: u32) -> Place {
+        const IN_REACH: usize = JUMP_MAX / 2;
+        let wanted = answer(value);
+        let recent = self.reversed.iter().rev().take(IN_REACH);
+        match recent.clone().position(|instruction| *instruction == wanted) {
+            Some(back) => Place(self.reversed.len() - 1 - back),
+            None => self.push(wanted),
+        }
+    }
+
+    /// Writes a comparison that leads to one of two places.
+    fn jump_if(&mut self, comparison: u16, operand: u32, yes: Place, no: Place) -> Place {
+        // A plain jump takes one instruction itself, hence the room for two.
+        let yes = self.bring_into_reach(yes);
+        let no = self.bring_into_reach(no);
+        let short = |distance| u8::try_from(distance).expect("it was brought into reach");
+        let (jump_true, jump_false) = (short(self.distance(yes)), short(self.distance(no)));
+        self.push(Instruction { code: comparison, jump_true, jump_false, operand })
+    }
+
+    fn bring_into_reach(&mut self, place: Place) -> Place {
+        if self.distance(place) + 1 < JUMP_MAX {
+            return place;
+        }
+        let target = self.reversed[place.0];
+        if target.code == RETURN { self.push(target) } else { self.far_jump(place) }
+    }
+
+    fn far_jump(&mut self, place: Place) -> Place {
+        let operand = u32::try_from(self.distance(place)).expect("a program is 4096 at most");
+        self.push(Instruction { code: JUMP, jump_true: 0, jump_false: 0, operand })
+    }
+
+    /// Makes sure that the next instruction written is followed by `place`.
+    fn go_to(&mut self, place: Place) {
+        if self.distance(place) > 0 {
+            self.far_jump(place);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Instruction> {
+        self.reversed.reverse();
+        self.reversed
     }
 }

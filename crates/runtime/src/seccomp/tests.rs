@@ -188,6 +188,43 @@ fn one_argument_named_twice_means_either() {
 }
 
 #[test]
+fn the_search_finds_what_a_look_in_the_list_finds() {
+    // Half of all calls, chosen by a simple generator, with three different answers: many
+    // ranges, and a program in which jumps do not reach everything.
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 16
+    };
+    let actions = [("SCMP_ACT_ALLOW", answer::ALLOW), ("SCMP_ACT_LOG", answer::LOG)];
+    let mut expected = std::collections::BTreeMap::new();
+    let mut names = [Vec::new(), Vec::new()];
+    for call in syscalls::x86_64::Sysno::iter() {
+        let choice = next() as usize % 4;
+        if let Some((_, answer)) = actions.get(choice) {
+            names[choice].push(call.name());
+            expected.insert(call.id().cast_unsigned(), *answer);
+        }
+    }
+    let rules = serde_json::json!({
+        "defaultAction": "SCMP_ACT_TRAP",
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": [{"names": names[0], "action": actions[0].0},
+                     {"names": names[1], "action": actions[1].0}],
+    });
+    let filter = filter(&rules.to_string());
+    let newest = *expected.keys().last().unwrap();
+    for number in 0..newest + 100 {
+        let default = if number > newest { ENOSYS } else { answer::TRAP };
+        check(&filter, X86_64, number, 0, expected.get(&number).copied().unwrap_or(default));
+    }
+    // A search, not a walk.
+    let call = Call { architecture: X86_64, number: 200, ..Call::default() };
+    let (_, steps) = run(&filter.instructions, call);
+    assert!(steps < 20, "{steps} instructions for one call");
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let rules: LinuxSeccomp = serde_json::from_str(
         r#"{"defaultAction": "SCMP_ACT_ALLOW",

@@ -1,5 +1,8 @@
 //! The runtime, tried with real containers.
 
+// In helpers as well as in tests.
+#![allow(clippy::unwrap_used)]
+
 #[macro_use]
 mod host;
 
