@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use oci::Digest;
 
+use crate::removal::Remover;
+
 /// Where everything is.
 #[derive(Debug)]
 pub(crate) struct Folders {
@@ -16,6 +18,7 @@ pub(crate) struct Folders {
     unfinished: PathBuf,
     /// How many names in `unfinished` were handed out.
     handed_out: AtomicU64,
+    pub(crate) remover: Remover,
 }
 
 impl Folders {
@@ -27,6 +30,7 @@ impl Folders {
             snapshots: root.join("snapshots"),
             unfinished: root.join("unfinished"),
             handed_out: AtomicU64::new(0),
+            remover: Remover::default(),
         };
         for folder in [&folders.blobs, &folders.layers, &folders.snapshots, &folders.unfinished] {
             fs::create_dir_all(folder).map_err(|error| (folder.clone(), error))?;
@@ -68,27 +72,17 @@ impl Folders {
         self.unfinished.join(number.to_string())
     }
 
-    /// Takes what is at `path` out of its place in one step, then removes it. That nothing is
-    /// there is no error.
+    /// Takes what is at `path` out of its place in one step, and removes it soon. That nothing
+    /// is there is no error.
     pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
         let grave = self.unfinished_path();
         match fs::rename(path, &grave) {
-            Ok(()) => remove_tree(&grave),
+            Ok(()) => {
+                self.remover.remove_later(grave);
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Removes a file or a folder with everything in it.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

@@ -32,6 +32,7 @@ mod names;
 mod pipeline;
 mod platform;
 mod records;
+mod removal;
 mod remove;
 mod save;
 mod snapshots;

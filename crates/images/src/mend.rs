@@ -13,10 +13,11 @@ use oci::{Digest, Reference};
 use redb::Database;
 
 use crate::catalog::Catalog;
-use crate::folders::{Folders, remove_tree};
+use crate::folders::Folders;
 use crate::image::{Image, ImageId, Layer, parse_config};
 use crate::layers::{Layers, chain_ids};
 use crate::records::{Change, ImageRecord, LayerRecord, Records};
+use crate::removal::remove_tree;
 use crate::snapshots;
 use crate::store::{OpenError, Parts};
 

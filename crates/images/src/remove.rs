@@ -11,10 +11,10 @@ use errors::{Explain, Kind};
 use oci::{Digest, Reference};
 
 use crate::catalog::Catalog;
-use crate::folders::remove_tree;
 use crate::image::ImageId;
 use crate::layers::State;
 use crate::records::{Change, RecordsError};
+use crate::removal::remove_tree;
 use crate::store::Parts;
 
 /// What went with an image.

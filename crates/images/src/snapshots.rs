@@ -160,7 +160,7 @@ fn make(folders: &Folders, place: &Path, top: Option<&Digest>) -> io::Result<()>
         .and_then(|()| fs::rename(&draft, place));
     if made.is_err() {
         // Whatever is left here goes when the store is next opened.
-        let _ = crate::folders::remove_tree(&draft);
+        let _ = crate::removal::remove_tree(&draft);
     }
     made
 }

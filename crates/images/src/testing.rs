@@ -71,6 +71,7 @@ impl TestStore {
     /// Checks that there is nothing but what the images need.
     #[track_caller]
     pub(crate) fn assert_tidy(&self) {
+        self.store.0.folders.remover.finish();
         let mut layers: Vec<String> = Vec::new();
         let mut blobs: Vec<String> = Vec::new();
         for image in self.store.images() {

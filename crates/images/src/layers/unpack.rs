@@ -15,11 +15,12 @@ use std::thread;
 use oci::Digest;
 
 use crate::compression::{DecompressError, decompress};
-use crate::folders::{Folders, remove_tree};
+use crate::folders::Folders;
 use crate::layers::ArchiveError;
 use crate::layers::apply::{Applier, Unsettled};
 use crate::layers::recipe::RecipeWriter;
 use crate::pipeline::{self, PIECES_WAITING, Piece, PieceReader};
+use crate::removal::remove_tree;
 use crate::tar::TarError;
 use crate::tar::reader::{End, Reader};
 

@@ -207,7 +207,16 @@ struct Item {
     layers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
-    layer_sources: BTreeMap<Digest, Descriptor>,
+    layer_sources: BTreeMap<Digest, Source>,
+}
+
+/// A layer in `manifest.json`: a descriptor, with its fields in the order of an older type.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    media_type: &'static str,
+    size: u64,
+    digest: Digest,
 }
 
 #[derive(Debug, Serialize)]
@@ -272,7 +281,7 @@ impl Documents {
             repo_tags: (!repo_tags.is_empty()).then_some(repo_tags),
             layers: layers.iter().map(|layer| path_of(&layer.digest)).collect(),
             parent: image.parent.map(|parent| parent.to_string()),
-            layer_sources: layers.iter().map(|layer| (layer.digest, layer.clone())).collect(),
+            layer_sources: layers.iter().map(|layer| (layer.digest, source(layer))).collect(),
         });
     }
 
@@ -332,6 +341,10 @@ fn write_blobs(
         }
     }
     Ok(())
+}
+
+fn source(layer: &Descriptor) -> Source {
+    Source { media_type: layer.media_type, size: layer.size, digest: layer.digest }
 }
 
 fn path_of(digest: &Digest) -> String {

@@ -95,7 +95,7 @@ fn the_documents_are_dockers() {
             "[{{\"Config\":\"blobs/sha256/{config}\",\"RepoTags\":[\"one:1\",\"me/two:2\"],\
              \"Layers\":[\"blobs/sha256/{layer}\"],\"LayerSources\":{{\"sha256:{layer}\":\
              {{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",\
-             \"digest\":\"sha256:{layer}\",\"size\":{size}}}}}}}]\n"
+             \"size\":{size},\"digest\":\"sha256:{layer}\"}}}}}}]\n"
         )
     );
     assert_eq!(
