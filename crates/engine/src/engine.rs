@@ -33,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) images: images::Store,
     pub(crate) networks: network::Networks,
     pub(crate) volumes: Volumes,
+    pub(crate) shims: shim::client::Program,
     pub(crate) registry: Registry,
     pub(crate) events: Events,
 }
@@ -48,6 +49,8 @@ pub enum OpenError {
     Images { source: images::OpenError },
     #[error("cannot set up networking")]
     Network { source: network::OpenError },
+    #[error("cannot prepare for containers' supervisors")]
+    Shims { source: shim::client::LaunchError },
     #[error("cannot read the volumes")]
     Volumes { source: VolumeError },
 }
@@ -103,7 +106,10 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         .map_err(|source| OpenError::Network { source })?;
     let volumes =
         Volumes::open(&settings, &metadata).map_err(|source| OpenError::Volumes { source })?;
+    let shims = shim::client::Program::new(settings.shim_program.clone());
+    shims.warm_up().map_err(|source| OpenError::Shims { source })?;
     Ok(Parts {
+        shims,
         settings,
         metadata,
         images,

@@ -179,7 +179,6 @@ fn adopt(
             network_namespace,
         },
         watch,
-        shim: None,
         mounts: Arc::clone(&record.mounts),
     }
 }

@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shim::client::{LaunchError, Launched, Program, StartDescriptors};
+use shim::client::{LaunchError, Launched, StartDescriptors};
 use shim::protocol::{self, AttachOptions, Failure, FailureKind, Launch};
 
 use super::bundle::{self, EtcFiles, Ingredients, Joined};
@@ -162,12 +162,12 @@ impl Start {
             attach: std::mem::take(&mut self.waiting),
             held: connection.held,
         };
-        let program = Program { path: self.parts.settings.shim_program.clone() };
-        let launched = shim::client::launch(&program, folder, &config, &launch, descriptors)
-            .map_err(|error| match error {
-                LaunchError::Failed(failure) => StartError::Runtime { failure },
-                source => StartError::Launch { source },
-            })?;
+        let launched =
+            shim::client::launch(&self.parts.shims, folder, &config, &launch, descriptors)
+                .map_err(|error| match error {
+                    LaunchError::Failed(failure) => StartError::Runtime { failure },
+                    source => StartError::Launch { source },
+                })?;
         Ok(self.running(folder, launched, connection.attachment, has_own_network))
     }
 
@@ -178,13 +178,12 @@ impl Start {
         attachment: Option<Arc<network::AttachmentRecord>>,
         has_own_network: bool,
     ) -> Running {
-        let Launched { state, watch, shim } = launched;
+        let Launched { state, watch, .. } = launched;
         let network_namespace =
             has_own_network.then(|| PathBuf::from(format!("/proc/{}/ns/net", state.pid)));
         Running {
             link: ShimLink { folder: folder.to_owned(), state, attachment, network_namespace },
             watch,
-            shim: Some(shim),
             mounts: Arc::clone(&self.record.mounts),
         }
     }

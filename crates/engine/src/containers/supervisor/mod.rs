@@ -59,8 +59,6 @@ pub(crate) struct ShimLink {
 pub(crate) struct Running {
     pub(crate) link: ShimLink,
     pub(crate) watch: shim::client::Watch,
-    /// The shim's process, if it is our child.
-    pub(crate) shim: Option<std::process::Child>,
     pub(crate) mounts: Arc<[super::view::MountView]>,
 }
 
@@ -238,12 +236,7 @@ impl Supervisor {
         }
         self.link = Some(running.link);
         self.publish();
-        tokio::spawn(talk::forward(
-            running.watch,
-            running.shim,
-            self.queue.clone(),
-            self.generation,
-        ));
+        tokio::spawn(talk::forward(running.watch, self.queue.clone(), self.generation));
     }
 
     /// Takes what a shim says of its container over.

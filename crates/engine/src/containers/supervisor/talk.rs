@@ -65,11 +65,8 @@ impl Supervisor {
 }
 
 /// Passes what a shim tells on to its container's owner, until the shim leaves.
-///
-/// A shim that is our child is reaped: it leaves right after its last word.
 pub(super) async fn forward(
     watch: shim::client::Watch,
-    shim: Option<std::process::Child>,
     queue: mpsc::Sender<Message>,
     generation: u64,
 ) {
@@ -83,11 +80,6 @@ pub(super) async fn forward(
     while let Some(event) = events.next().await {
         // The container may be gone, and its owner with it.
         let _ = queue.send(Message::Shim { generation, event: Box::new(event) }).await;
-    }
-    if let Some(mut shim) = shim
-        && let Err(error) = blocking(move || shim.wait()).await
-    {
-        tracing::warn!(%error, "cannot reap a supervisor");
     }
     let _ = queue.send(Message::ShimGone { generation }).await;
 }
