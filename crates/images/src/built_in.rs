@@ -29,18 +29,22 @@ const PROGRAM: &[u8] = include_bytes!(env!("HELLO_PROGRAM"));
 const CREATED: &str = "2026-11-21T00:00:00Z";
 const CREATED_SECONDS: u64 = 1_795_219_200;
 
-/// Resolves a name. If it means the built-in image, and there is no image of this name, that
-/// one is made.
-pub(crate) fn resolve(parts: &Parts, name: &str) -> Result<Arc<Image>, ResolveError> {
+/// Resolves a name. Nothing, if it means the built-in image, and there is no image of this
+/// name yet.
+pub(crate) fn resolve(parts: &Parts, name: &str) -> Result<Option<Arc<Image>>, ResolveError> {
     match parts.catalog().resolve(name) {
-        Err(ResolveError::NotFound { name, .. }) if name == NAME => {}
-        other => return other.cloned(),
+        Err(ResolveError::NotFound { name, .. }) if name == NAME => Ok(None),
+        other => other.cloned().map(Some),
     }
-    make(parts).map_err(|reason| ResolveError::BuiltIn { name: NAME.to_owned(), reason })?;
+}
+
+/// Makes the image, for somebody who called it `name`.
+pub(crate) fn make(parts: &Parts, name: &str) -> Result<Arc<Image>, ResolveError> {
+    try_make(parts).map_err(|reason| ResolveError::BuiltIn { name: NAME.to_owned(), reason })?;
     parts.catalog().resolve(name).cloned()
 }
 
-fn make(parts: &Parts) -> Result<(), String> {
+fn try_make(parts: &Parts) -> Result<(), String> {
     let archive = layer().map_err(|error| error.to_string())?;
     let diff_id = Digest::of(&archive);
     let mut leases = Leases::new(parts);

@@ -1,7 +1,8 @@
 //! The folders of a data root that are the store's.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,7 +34,9 @@ impl Folders {
             remover: Remover::default(),
         };
         for folder in [&folders.blobs, &folders.layers, &folders.snapshots, &folders.unfinished] {
-            fs::create_dir_all(folder).map_err(|error| (folder.clone(), error))?;
+            // Images have setuid programs, which are not for the host's users.
+            let made = DirBuilder::new().recursive(true).mode(0o710).create(folder);
+            made.map_err(|error| (folder.clone(), error))?;
         }
         Ok(folders)
     }

@@ -35,6 +35,7 @@ mod records;
 mod removal;
 mod remove;
 mod save;
+mod settle;
 mod snapshots;
 mod store;
 mod tar;

@@ -18,6 +18,7 @@ use crate::image::{Image, ImageId, Layer, parse_config};
 use crate::layers::{Layers, chain_ids};
 use crate::records::{Change, ImageRecord, LayerRecord, Records};
 use crate::removal::remove_tree;
+use crate::settle::this_boot;
 use crate::snapshots;
 use crate::store::{OpenError, Parts};
 
@@ -36,7 +37,7 @@ pub(crate) fn open(root: &Path, database: Arc<Database>) -> Result<Parts, OpenEr
     let snapshots = snapshots::read_all(&folders).map_err(in_folder(folders.snapshots()))?;
 
     let present = digests_in(folders.layers()).map_err(in_folder(folders.layers()))?;
-    let mut changes = forget_missing_layers(&mut recorded.layers, &present);
+    let mut changes = forget_doubtful_layers(&mut recorded.layers, &present, &this_boot());
     let images =
         read_images(&folders, recorded.images, &recorded.layers, &mut recorded.names, &mut changes);
     changes.extend(forget_unused_layers(&mut recorded.layers, &images, &snapshots));
@@ -72,26 +73,29 @@ fn digests_in(folder: &Path) -> io::Result<HashSet<Digest>> {
     Ok(digests)
 }
 
-/// Forgets layers whose folders are gone, and those above them.
-fn forget_missing_layers(
+/// Forgets layers whose folders are gone, or whose files may not have reached the disk before
+/// the host went down; and those above them.
+fn forget_doubtful_layers(
     layers: &mut HashMap<Digest, LayerRecord>,
     present: &HashSet<Digest>,
+    this_boot: &Digest,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     loop {
-        let missing: Vec<Digest> = layers
+        let doubtful: Vec<Digest> = layers
             .iter()
             .filter(|(chain_id, record)| {
                 let has_parent = record.parent.is_none_or(|parent| layers.contains_key(&parent));
-                !present.contains(*chain_id) || !has_parent
+                let is_whole = record.unsettled.is_none_or(|boot| boot == *this_boot);
+                !present.contains(*chain_id) || !has_parent || !is_whole
             })
             .map(|(chain_id, _)| *chain_id)
             .collect();
-        if missing.is_empty() {
+        if doubtful.is_empty() {
             return changes;
         }
-        for chain_id in missing {
-            tracing::warn!(layer = %chain_id, "a layer is gone from the disk");
+        for chain_id in doubtful {
+            tracing::warn!(layer = %chain_id, "a layer is gone from the disk, or was cut off");
             layers.remove(&chain_id);
             changes.push(Change::RemoveLayer(chain_id));
         }

@@ -39,6 +39,9 @@ pub(crate) struct LayerRecord {
     pub(crate) size: u64,
     /// Bytes of its archive, unpacked.
     pub(crate) archive_size: u64,
+    /// The boot of the host that it was made in, until its files are on the disk for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unsettled: Option<Digest>,
 }
 
 /// The database failed, or has something in it that we did not write.

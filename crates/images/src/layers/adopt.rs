@@ -21,6 +21,7 @@ use crate::layers::place::{self, Folder};
 use crate::layers::unpack::Unpacked;
 use crate::layers::{ArchiveError, chain_id};
 use crate::records::LayerRecord;
+use crate::settle::this_boot;
 use crate::store::Parts;
 
 /// Layers that some work under way counts on. They stay until this goes; then those that
@@ -64,6 +65,7 @@ impl<'a> Leases<'a> {
             parent: parent.copied(),
             size: unpacked.size,
             archive_size: unpacked.archive_size,
+            unsettled: Some(this_boot()),
         };
         let place = self.parts.folders.layer(&chain_id);
         self.parts

@@ -92,6 +92,21 @@ impl Layers {
         self.lock().chain(top)
     }
 
+    /// Layers whose files are not on the disk for good yet.
+    pub(crate) fn unsettled(&self) -> Vec<Digest> {
+        let state = self.lock();
+        let unsettled = state.known.iter().filter(|(_, known)| known.record.unsettled.is_some());
+        unsettled.map(|(chain_id, _)| *chain_id).collect()
+    }
+
+    /// Notes that a layer is on the disk for good, and answers with what to record of it.
+    pub(crate) fn mark_settled(&self, chain_id: &Digest) -> Option<LayerRecord> {
+        let mut state = self.lock();
+        let known = state.known.get_mut(chain_id)?;
+        known.record.unsettled = None;
+        Some(known.record)
+    }
+
     /// Bytes of all layers' files.
     pub(crate) fn total_size(&self) -> u64 {
         self.lock().known.values().map(|known| known.record.size).sum()

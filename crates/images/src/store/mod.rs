@@ -24,6 +24,7 @@ use crate::names::{TagError, Tagged, UntagError};
 use crate::records::{Records, RecordsError};
 use crate::remove::{DeleteError, Deleted};
 use crate::save::SaveError;
+use crate::settle::Settler;
 use crate::snapshots::{Snapshot, SnapshotError};
 
 /// The images and file systems of one data root. Cheap to clone.
@@ -37,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) records: Records,
     pub(crate) layers: Layers,
     catalog: RwLock<Arc<Catalog>>,
+    pub(crate) settler: Settler,
     /// Held from reading the catalog to replacing it, so that no change is lost.
     changing: Mutex<()>,
 }
@@ -69,7 +71,9 @@ impl Store {
     /// There must be no other store open on the same root; the caller's lock on the data root
     /// sees to that.
     pub fn open(root: &Path, database: Arc<Database>) -> Result<Self, OpenError> {
-        crate::mend::open(root, database).map(|parts| Self(Arc::new(parts)))
+        let store = Self(Arc::new(crate::mend::open(root, database)?));
+        store.settle_later();
+        Ok(store)
     }
 
     /// Every image, newest first.
@@ -85,7 +89,12 @@ impl Store {
     /// The image that a user means by `name`: a name with or without tag, a name with a
     /// digest, an id or the beginning of one. The built-in image is made if it is the one.
     pub fn resolve(&self, name: &str) -> Result<Arc<Image>, ResolveError> {
-        crate::built_in::resolve(&self.0, name)
+        if let Some(image) = crate::built_in::resolve(&self.0, name)? {
+            return Ok(image);
+        }
+        let image = crate::built_in::make(&self.0, name)?;
+        self.settle_later();
+        Ok(image)
     }
 
     /// The same, but only among the images that are there.
@@ -106,7 +115,9 @@ impl Store {
         platform: Option<&str>,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Vec<Loaded>, LoadError> {
-        crate::load::load(&self.0, archive, platform, progress)
+        let loaded = crate::load::load(&self.0, archive, platform, progress)?;
+        self.settle_later();
+        Ok(loaded)
     }
 
     /// Writes images, as an archive that `docker load` and OCI tools read.
@@ -120,7 +131,9 @@ impl Store {
         archive: &mut dyn Read,
         options: ImportOptions,
     ) -> Result<ImageId, ImportError> {
-        crate::import::import(&self.0, archive, options)
+        let image = crate::import::import(&self.0, archive, options)?;
+        self.settle_later();
+        Ok(image)
     }
 
     /// Gives a name to an image. Another image that has it loses it.
@@ -185,6 +198,13 @@ impl Store {
     }
 }
 
+impl Store {
+    /// New layers are written to the disk for good, but nobody waits for it.
+    fn settle_later(&self) {
+        self.0.settler.settle_later(&self.0);
+    }
+}
+
 impl Parts {
     pub(crate) fn new(
         folders: Folders,
@@ -197,6 +217,7 @@ impl Parts {
             records,
             layers,
             catalog: RwLock::new(Arc::new(catalog)),
+            settler: Settler::default(),
             changing: Mutex::new(()),
         }
     }

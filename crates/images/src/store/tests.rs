@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use errors::Explain as _;
 
 use crate::catalog::ResolveError;
+use crate::records::Change;
 use crate::snapshots::SnapshotError;
 use crate::testing::{TestStore, docker_archive, layer};
 
@@ -247,4 +248,37 @@ fn history_tells_each_layers_size() {
     assert_eq!(history[0].tags, image.references);
     assert_eq!(history[0].comment, "c");
     assert_eq!(history[1].id, None);
+}
+
+#[test]
+fn a_layer_of_another_boot_is_believed_only_if_it_was_settled() {
+    let store = TestStore::new();
+    let archive = archive("1", &["x:1"]);
+    let image = store.load_one(&archive);
+    let pretend_other_boot = |store: &TestStore| {
+        let parts = &store.store.0;
+        let changes: Vec<Change> = image
+            .layers
+            .iter()
+            .map(|layer| {
+                let mut record = parts.layers.record(&layer.chain_id).unwrap();
+                record.unsettled = record.unsettled.map(|_| oci::Digest::of(b"another boot"));
+                Change::PutLayer(layer.chain_id, record)
+            })
+            .collect();
+        parts.records.write(&changes).unwrap();
+    };
+
+    pretend_other_boot(&store);
+    let store = store.reopen();
+    assert!(store.store.images().is_empty());
+    store.assert_tidy();
+
+    store.load_one(&archive);
+    crate::settle::settle(&store.store.0).unwrap();
+    assert!(store.store.0.layers.unsettled().is_empty());
+    pretend_other_boot(&store);
+    let store = store.reopen();
+    assert_eq!(store.store.images().len(), 1);
+    store.assert_tidy();
 }
