@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -25,6 +25,9 @@ use crate::patience::eventually;
 use crate::skips;
 use crate::terminal::TerminalClient;
 use crate::words;
+
+/// How long what belongs to a removed container may take to go.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// How many links a daemon may keep ready for containers to come.
 const SPARES_MAX: usize = 4;
@@ -462,6 +465,19 @@ impl Host {
         lists.flat_map(|list| list.split(',')).map(|element| element.trim().to_owned()).collect()
     }
 
+    /// What is left for longer than leaving takes: a supervisor's last steps, the kernel's
+    /// own removal of a link after the network namespace that it led to.
+    fn lasting_leaks(&self) -> Vec<String> {
+        let end = Instant::now() + LEAVING;
+        loop {
+            let leaks = self.leaks();
+            if leaks.is_empty() || Instant::now() > end {
+                return leaks;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// What the daemon left of its containers, all of which are gone.
     fn leaks(&self) -> Vec<String> {
         let mut leaks = Vec::new();
@@ -489,10 +505,10 @@ impl Host {
             // What is there may be the other host's.
             return leaks;
         }
-        // The kernel takes a link down some time after the network namespace that it led to.
-        eventually("the containers' links to go", || {
-            (self.veths().len() <= SPARES_MAX).then_some(())
-        });
+        let links = self.veths();
+        if links.len() > SPARES_MAX {
+            found(&mut leaks, "interface", links);
+        }
         found(&mut leaks, "published port", self.published_ports());
         leaks
     }
@@ -539,7 +555,7 @@ impl Drop for Host {
         let removal = self.remove_containers();
         let mut leaks = Vec::new();
         if self.engine == Engine::Wharf {
-            leaks = self.leaks();
+            leaks = self.lasting_leaks();
         }
         self.stop_daemon();
         if self.engine == Engine::Wharf {
