@@ -61,9 +61,7 @@ fn global_options(globals: &Parsed) -> Result<GlobalOptions, Failure> {
     let hosts = globals.list("host");
     let context = globals.given("context").map(str::to_owned);
     if context.as_deref().is_some_and(|name| !name.is_empty()) && !hosts.is_empty() {
-        return Err(Failure::new(
-            "conflicting options: cannot specify both --host and --context",
-        ));
+        return Err(Failure::new("conflicting options: cannot specify both --host and --context"));
     }
     Ok(GlobalOptions {
         hosts,
@@ -74,8 +72,9 @@ fn global_options(globals: &Parsed) -> Result<GlobalOptions, Failure> {
 }
 
 fn top_level(name: &str) -> Result<&'static Command, Failure> {
-    let found = commands::top_level()
-        .find(|command| command.name == name || (command.is_group() && command.aliases.contains(&name)));
+    let found = commands::top_level().find(|command| {
+        command.name == name || (command.is_group() && command.aliases.contains(&name))
+    });
     found.ok_or_else(|| {
         if commands::REFUSED.contains(&name) {
             return Failure::new(format!("wharf: 'wharf {name}' is not supported by wharf yet"));
@@ -100,7 +99,9 @@ fn descend<'a>(
         if word.starts_with('-') {
             break;
         }
-        let Some(child) = command.child(word) else { return Err(unknown_child(command, &path, word)) };
+        let Some(child) = command.child(word) else {
+            return Err(unknown_child(command, &path, word));
+        };
         path = format!("{path} {}", child.name);
         (command, words) = (child, rest);
     }
@@ -108,6 +109,10 @@ fn descend<'a>(
 }
 
 fn unknown_child(command: &Command, path: &str, word: &str) -> Failure {
+    let full = format!("{path} {word}");
+    if full.strip_prefix("wharf ").is_some_and(|name| commands::REFUSED.contains(&name)) {
+        return Failure::new(format!("wharf: '{full}' is not supported by wharf yet"));
+    }
     Failure::new(format!(
         "wharf: unknown command: {path} {word}\n\nUsage:  {}\n\nRun '{path} --help' for more \
          information",
@@ -172,8 +177,7 @@ fn show_help(words: &[String]) -> Result<(), Failure> {
     };
     let unknown = || Failure::new(format!("unknown help topic: {}", words.join(" ")));
     let command = top_level(name).map_err(|_| unknown())?;
-    let (command, path, rest) =
-        descend(command, NAME.to_owned(), rest).map_err(|_| unknown())?;
+    let (command, path, rest) = descend(command, NAME.to_owned(), rest).map_err(|_| unknown())?;
     if !rest.is_empty() {
         return Err(unknown());
     }

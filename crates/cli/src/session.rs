@@ -124,8 +124,7 @@ impl Session {
 /// An engine that was named and cannot be found by that name.
 fn unresolved(mut failure: Failure) -> Failure {
     let reason = &failure.message;
-    failure.message =
-        format!("Failed to initialize: unable to resolve docker endpoint: {reason}");
+    failure.message = format!("Failed to initialize: unable to resolve docker endpoint: {reason}");
     failure
 }
 

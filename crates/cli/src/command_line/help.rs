@@ -19,19 +19,21 @@ pub(crate) fn usage_line(command: &Command, path: &str) -> String {
     if command.usage.is_empty() { path.to_owned() } else { format!("{path} {}", command.usage) }
 }
 
-/// The whole help text of a command or a group.
+/// The whole help text of a command or a group, as wide as the terminal.
 pub(crate) fn text(command: &Command, path: &str) -> String {
+    text_in(command, path, terminal_width())
+}
+
+/// The same in so many columns.
+pub(crate) fn text_in(command: &Command, path: &str, width: usize) -> String {
     let mut text = String::new();
-    let usage = if command.is_group() {
-        format!("{path} COMMAND")
-    } else {
-        usage_line(command, path)
-    };
+    let usage =
+        if command.is_group() { format!("{path} COMMAND") } else { usage_line(command, path) };
     let _ = writeln!(text, "Usage:  {usage}\n\n{}", command.long_about.unwrap_or(command.about));
     if !command.spellings.is_empty() {
         let _ = writeln!(text, "\nAliases:\n  {}", spellings(command.spellings));
     }
-    let options = flag_usages(command);
+    let options = flag_usages(command, width);
     if !options.is_empty() {
         let _ = writeln!(text, "\nOptions:\n{options}");
     }
@@ -59,7 +61,7 @@ pub(crate) fn overview(overview: &Overview) -> String {
     list(&mut text, "Common Commands", overview.common);
     list(&mut text, "Management Commands", overview.management);
     list(&mut text, "Commands", overview.commands);
-    let _ = writeln!(text, "\nGlobal Options:\n{}", flag_usages(overview.global));
+    let _ = writeln!(text, "\nGlobal Options:\n{}", flag_usages(overview.global, terminal_width()));
     text.push_str("\nRun 'wharf COMMAND --help' for more information on a command.\n");
     text
 }
@@ -77,14 +79,14 @@ fn spellings(spellings: &[&str]) -> String {
 }
 
 /// One line a flag, sorted, wrapped to the terminal.
-fn flag_usages(command: &Command) -> String {
+fn flag_usages(command: &Command, width: usize) -> String {
     let mut flags: Vec<_> =
         command.every_flag().filter(|flag| flag.visibility == Visibility::Shown).collect();
     flags.sort_by_key(|flag| flag.long);
     let heads: Vec<_> = flags.iter().map(|flag| head(flag)).collect();
     let Some(longest) = heads.iter().map(String::len).max() else { return String::new() };
     let column = longest + 3;
-    let width = terminal_width() - 1;
+    let width = width.saturating_sub(1);
     let lines = flags.iter().zip(&heads).map(|(flag, head)| {
         let about = match flag.default_shown {
             Some(default) if flag.value_name() == Some("string") => {
@@ -112,7 +114,10 @@ fn head(flag: &Flag) -> String {
 
 fn terminal_width() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdin());
-    size.ok().map(|size| usize::from(size.ws_col)).filter(|&width| width > 0).unwrap_or(WIDTH_DEFAULT)
+    size.ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|&width| width > 0)
+        .unwrap_or(WIDTH_DEFAULT)
 }
 
 /// Wraps `text` to `width`, each line but the first behind `indent` spaces.

@@ -134,10 +134,7 @@ impl Command {
     /// The command of this group that `word` names.
     pub(crate) fn child(&self, word: &str) -> Option<&'static Self> {
         let Body::Group(children) = self.body else { return None };
-        children
-            .iter()
-            .copied()
-            .find(|child| child.name == word || child.aliases.contains(&word))
+        children.iter().copied().find(|child| child.name == word || child.aliases.contains(&word))
     }
 
     /// Whether this word opens a group.

@@ -10,7 +10,9 @@ use super::{Command, Positional, help};
 pub(crate) enum Outcome {
     Ready(Parsed),
     /// Help was asked for, in the deprecated short form or not.
-    Help { deprecated_shorthand: bool },
+    Help {
+        deprecated_shorthand: bool,
+    },
 }
 
 /// A command line that was understood.
@@ -39,13 +41,8 @@ pub(crate) fn parse(
     path: String,
     words: &[String],
 ) -> Result<Outcome, UsageError> {
-    let mut parsed = Parsed {
-        path,
-        arguments: Vec::new(),
-        values: Vec::new(),
-        command,
-        notices: Vec::new(),
-    };
+    let mut parsed =
+        Parsed { path, arguments: Vec::new(), values: Vec::new(), command, notices: Vec::new() };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--" {
@@ -113,9 +110,7 @@ impl Parsed {
                 if letter == 'h' {
                     return Ok(Some(Outcome::Help { deprecated_shorthand: true }));
                 }
-                return Err(UsageError(format!(
-                    "unknown shorthand flag: '{letter}' in -{rest}"
-                )));
+                return Err(UsageError(format!("unknown shorthand flag: '{letter}' in -{rest}")));
             };
             // `-a=b` always gives a value; `-ab` does unless `a` is a switch.
             if let Some(value) = after.strip_prefix('=').filter(|_| after.len() > 1) {
@@ -143,15 +138,11 @@ impl Parsed {
     fn set(&mut self, flag: &'static Flag, value: &str) -> Result<(), UsageError> {
         match flag.visibility {
             Visibility::Refused => {
-                return Err(UsageError(format!(
-                    "--{} is not supported by wharf yet",
-                    flag.long
-                )));
+                return Err(UsageError(format!("--{} is not supported by wharf yet", flag.long)));
             }
-            Visibility::Deprecated(advice) => self.notices.push(format!(
-                "Flag --{} has been deprecated, {advice}",
-                flag.long
-            )),
+            Visibility::Deprecated(advice) => {
+                self.notices.push(format!("Flag --{} has been deprecated, {advice}", flag.long))
+            }
             Visibility::Shown | Visibility::Hidden => {}
         }
         let value = checked(flag, value).map_err(|reason| {
@@ -198,11 +189,7 @@ impl Parsed {
 
     /// Every value given, in order.
     pub(crate) fn list(&self, long: &str) -> Vec<String> {
-        self.values
-            .iter()
-            .filter(|(key, _)| *key == long)
-            .map(|(_, value)| value.clone())
-            .collect()
+        self.values.iter().filter(|(key, _)| *key == long).map(|(_, value)| value.clone()).collect()
     }
 
     /// Every value given, also those between commas.

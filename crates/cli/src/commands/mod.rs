@@ -118,9 +118,34 @@ pub(crate) static OVERVIEW: Overview = Overview {
 
 /// Commands of Docker's that are known and not done here: refused by name.
 pub(crate) const REFUSED: &[&str] = &[
-    "build", "builder", "buildx", "checkpoint", "compose", "config", "cp", "login", "logout",
-    "manifest", "node", "plugin", "push", "search", "secret", "service", "stack", "stats", "swarm",
+    "build",
+    "builder",
+    "buildx",
+    "checkpoint",
+    "compose",
+    "config",
+    "container cp",
+    "container stats",
+    "context export",
+    "context import",
+    "context update",
+    "cp",
+    "image build",
+    "image push",
+    "login",
+    "logout",
+    "manifest",
+    "node",
+    "plugin",
+    "push",
+    "search",
+    "secret",
+    "service",
+    "stack",
+    "stats",
+    "swarm",
     "trust",
+    "volume update",
 ];
 
 /// Every command that is not within a group.

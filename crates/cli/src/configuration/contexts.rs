@@ -47,9 +47,7 @@ impl Contexts {
     pub(crate) fn get(&self, name: &str) -> Result<Context, Failure> {
         check_name(name)?;
         match fs::read(self.meta_file(name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(self.not_found(name))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.not_found(name)),
             Err(error) => Err(error.into()),
             Ok(bytes) => {
                 Ok(Context { name: name.to_owned(), document: serde_json::from_slice(&bytes)? })

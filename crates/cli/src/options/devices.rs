@@ -35,7 +35,8 @@ pub(crate) fn parse(value: &str) -> Result<Device, String> {
     if device.path_in_container.starts_with('/') {
         Ok(device)
     } else {
-        let as_typed = if parts.len() == 1 || are_permissions(parts[1]) { parts[0] } else { parts[1] };
+        let as_typed =
+            if parts.len() == 1 || are_permissions(parts[1]) { parts[0] } else { parts[1] };
         Err(format!("{as_typed} is not an absolute path"))
     }
 }
@@ -64,14 +65,17 @@ pub(crate) fn check_rule(rule: &str) -> Result<String, String> {
         text == "*" || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let valid = matches!(*kind, "a" | "c" | "b")
-        && numbers.split_once(':').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
+        && numbers
+            .split_once(':')
+            .is_some_and(|(major, minor)| is_number(major) && is_number(minor))
         && (1..=3).contains(&mode.len())
         && mode.bytes().all(|byte| matches!(byte, b'r' | b'w' | b'm'));
     if valid { Ok(rule.to_owned()) } else { Err(error()) }
 }
 
 fn are_permissions(mode: &str) -> bool {
-    let is_once = |letter: char| matches!(letter, 'r' | 'w' | 'm') && mode.matches(letter).count() == 1;
+    let is_once =
+        |letter: char| matches!(letter, 'r' | 'w' | 'm') && mode.matches(letter).count() == 1;
     !mode.is_empty() && mode.chars().all(is_once)
 }
 
@@ -110,10 +114,7 @@ mod tests {
     #[test]
     fn rules_have_a_type_numbers_and_permissions() {
         assert!(check_rule("c 1:* rwm").is_ok());
-        assert_eq!(
-            check_rule("x 1:2 r"),
-            Err("invalid device cgroup format 'x 1:2 r'".to_owned())
-        );
+        assert_eq!(check_rule("x 1:2 r"), Err("invalid device cgroup format 'x 1:2 r'".to_owned()));
     }
 
     #[test]

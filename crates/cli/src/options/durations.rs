@@ -70,9 +70,6 @@ mod tests {
     fn a_bad_duration_is_refused_in_gos_words() {
         assert_eq!(parse("10"), Err("time: missing unit in duration \"10\"".to_owned()));
         assert_eq!(parse("x"), Err("time: invalid duration \"x\"".to_owned()));
-        assert_eq!(
-            parse("1d"),
-            Err("time: unknown unit \"d\" in duration \"1d\"".to_owned())
-        );
+        assert_eq!(parse("1d"), Err("time: unknown unit \"d\" in duration \"1d\"".to_owned()));
     }
 }

@@ -8,10 +8,7 @@ pub(crate) fn check(variable: &str) -> Result<String, String> {
     with_lookup(variable, |name| std::env::var(name).ok())
 }
 
-fn with_lookup(
-    variable: &str,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> Result<String, String> {
+fn with_lookup(variable: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let (name, has_value) = match variable.split_once('=') {
         Some((name, _)) => (name, true),
         None => (variable, false),

@@ -28,9 +28,6 @@ mod tests {
         let values = ["label=a=b".to_owned(), " Label = c ".to_owned(), String::new()];
         let filters = super::parse(&values);
         assert_eq!(filters.to_json(), r#"{"label":{"a=b":true,"c":true}}"#);
-        assert_eq!(
-            super::check("x"),
-            Err("bad format of filter (expected name=value)".to_owned())
-        );
+        assert_eq!(super::check("x"), Err("bad format of filter (expected name=value)".to_owned()));
     }
 }

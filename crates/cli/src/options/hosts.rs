@@ -64,10 +64,7 @@ mod tests {
             assert_eq!(check_extra(entry), Ok(expected.to_owned()), "{entry}");
         }
         assert_eq!(check_extra("a"), Err("bad format for add-host: \"a\"".to_owned()));
-        assert_eq!(
-            check_extra("a:x"),
-            Err("invalid IP address in add-host: \"x\"".to_owned())
-        );
+        assert_eq!(check_extra("a:x"), Err("invalid IP address in add-host: \"x\"".to_owned()));
     }
 
     #[test]

@@ -9,7 +9,11 @@ use crate::failure::go_message;
 pub(crate) type Lookup = fn(&str) -> Option<String>;
 
 /// Every pair of the files, then those of the flags, which therefore win.
-pub(crate) fn read(files: &[String], given: Vec<String>, lookup: Lookup) -> Result<Vec<String>, String> {
+pub(crate) fn read(
+    files: &[String],
+    given: Vec<String>,
+    lookup: Lookup,
+) -> Result<Vec<String>, String> {
     let mut pairs = Vec::new();
     for file in files {
         let content =

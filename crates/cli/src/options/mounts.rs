@@ -106,7 +106,10 @@ fn check_consistency(mount: &Mount) -> Result<(), String> {
     ];
     for (family, is_given) in families {
         if is_given && mount.kind != family {
-            return Err(format!("cannot mix '{family}-*' options with mount type '{}'", mount.kind));
+            return Err(format!(
+                "cannot mix '{family}-*' options with mount type '{}'",
+                mount.kind
+            ));
         }
     }
     let Some(bind) = &mount.bind_options else { return Ok(()) };
@@ -188,7 +191,10 @@ mod tests {
             ("type=bind,x", "invalid field 'x' must be a key=value pair"),
             ("type=bind,x=y", "unexpected key 'x' in 'x=y'"),
             ("dst=/a,ro=maybe", "invalid value for ro: maybe"),
-            ("type=tmpfs,dst=/a,volume-nocopy", "cannot mix 'volume-*' options with mount type 'tmpfs'"),
+            (
+                "type=tmpfs,dst=/a,volume-nocopy",
+                "cannot mix 'volume-*' options with mount type 'tmpfs'",
+            ),
             (
                 "type=bind,dst=/a,src=/b,bind-recursive=writable",
                 "option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction",

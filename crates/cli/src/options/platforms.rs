@@ -19,8 +19,20 @@ impl std::fmt::Display for Platform {
 }
 
 const SYSTEMS: &[&str] = &[
-    "aix", "android", "darwin", "dragonfly", "freebsd", "illumos", "ios", "js", "linux", "netbsd",
-    "openbsd", "plan9", "solaris", "windows",
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
 ];
 
 /// Reads a platform, in the many names that architectures have.
@@ -29,7 +41,9 @@ pub(crate) fn parse(text: &str) -> Result<Platform, String> {
     let parts: Vec<_> = lower.split('/').collect();
     let is_component = |part: &&str| {
         !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
     };
     if let Some(bad) = parts.iter().find(|part| !is_component(part)) {
         return Err(format!(

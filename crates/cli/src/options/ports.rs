@@ -54,9 +54,7 @@ fn standard_notation(value: &str) -> Result<String, String> {
     for parameter in value.split(',') {
         let (key, value) =
             parameter.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-                format!(
-                    "invalid publish opts format (should be name=value but got '{parameter}')"
-                )
+                format!("invalid publish opts format (should be name=value but got '{parameter}')")
             })?;
         parameters.insert(key, value);
     }
@@ -75,9 +73,9 @@ fn parse_one(value: &str) -> Result<Vec<(String, Binding)>, String> {
     let range = parse_range(ports).map_err(|_| format!("invalid containerPort: {ports}"))?;
     let host_range = match host_ports {
         "" => None,
-        host_ports => Some(
-            parse_range(host_ports).map_err(|_| format!("invalid hostPort: {host_ports}"))?,
-        ),
+        host_ports => {
+            Some(parse_range(host_ports).map_err(|_| format!("invalid hostPort: {host_ports}"))?)
+        }
     };
     let is_range = range.first != range.last;
     if let Some(host_range) = host_range

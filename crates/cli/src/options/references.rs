@@ -33,9 +33,7 @@ pub(crate) fn parse(text: &str) -> Result<Reference, String> {
     };
     let (domain, path) = split_domain(name);
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(format!(
-            "{INVALID}: repository name ({path}) must be lowercase"
-        ));
+        return Err(format!("{INVALID}: repository name ({path}) must be lowercase"));
     }
     let valid = path.split('/').all(is_path_component)
         && is_domain(&domain)
@@ -44,12 +42,7 @@ pub(crate) fn parse(text: &str) -> Result<Reference, String> {
     if !valid {
         return Err(INVALID.to_owned());
     }
-    Ok(Reference {
-        domain,
-        path,
-        tag: tag.map(str::to_owned),
-        digest: digest.map(str::to_owned),
-    })
+    Ok(Reference { domain, path, tag: tag.map(str::to_owned), digest: digest.map(str::to_owned) })
 }
 
 impl Reference {
@@ -127,10 +120,11 @@ fn is_path_component(part: &str) -> bool {
     if bytes.is_empty() || !is_word(bytes[0]) || !is_word(bytes[bytes.len() - 1]) {
         return false;
     }
-    part.split(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit())
-        .all(|separator| {
+    part.split(|letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit()).all(
+        |separator| {
             matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|byte| byte == b'-')
-        })
+        },
+    )
 }
 
 fn is_domain(domain: &str) -> bool {
@@ -158,9 +152,7 @@ fn is_tag(tag: &str) -> bool {
 
 fn is_digest(digest: &str) -> bool {
     digest.split_once(':').is_some_and(|(algorithm, hex)| {
-        !algorithm.is_empty()
-            && hex.len() >= 32
-            && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }
 

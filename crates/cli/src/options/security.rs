@@ -39,9 +39,8 @@ fn read_profile(file: &str) -> Result<String, String> {
     let profile = fs::read_to_string(file).map_err(|error| {
         format!("opening seccomp profile ({file}) failed: open {file}: {}", go_message(&error))
     })?;
-    let profile: serde_json::Value = serde_json::from_str(&profile).map_err(|error| {
-        format!("compacting json for seccomp profile ({file}) failed: {error}")
-    })?;
+    let profile: serde_json::Value = serde_json::from_str(&profile)
+        .map_err(|error| format!("compacting json for seccomp profile ({file}) failed: {error}"))?;
     Ok(profile.to_string())
 }
 

@@ -8,7 +8,10 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     let number = if text.as_bytes()[end] == b' ' { &text[..end] } else { &text[..=end] };
     let suffix = text[end + 1..].to_lowercase();
     let size: f64 = number.parse().map_err(|_| {
-        format!("strconv.ParseFloat: parsing {}: invalid syntax", crate::output::quote::quote(number))
+        format!(
+            "strconv.ParseFloat: parsing {}: invalid syntax",
+            crate::output::quote::quote(number)
+        )
     })?;
     if size < 0.0 {
         return Err(invalid());

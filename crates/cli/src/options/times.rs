@@ -45,7 +45,10 @@ fn plain_seconds(text: &str) -> Result<String, String> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if seconds.is_empty() || !is_number(seconds) || !is_number(fraction) {
-        return Err(format!("failed to parse value as time or duration: {}", crate::output::quote::quote(text)));
+        return Err(format!(
+            "failed to parse value as time or duration: {}",
+            crate::output::quote::quote(text)
+        ));
     }
     Ok(text.to_owned())
 }

@@ -5,8 +5,21 @@ use super::numbers;
 /// Resources that may be limited. `as` is missing: the address space of the
 /// container's first process also holds what prepares it.
 const NAMES: &[&str] = &[
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
-    "rss", "rtprio", "rttime", "sigpending", "stack",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// A limit.
@@ -57,7 +70,10 @@ fn decimal(text: &str) -> Result<i64, String> {
     // Go reads these in base ten only, so a leading zero is nothing special.
     text.parse().map_err(|_| {
         numbers::parse_int(text).err().unwrap_or_else(|| {
-            format!("strconv.ParseInt: parsing {}: invalid syntax", crate::output::quote::quote(text))
+            format!(
+                "strconv.ParseInt: parsing {}: invalid syntax",
+                crate::output::quote::quote(text)
+            )
         })
     })
 }
@@ -80,10 +96,7 @@ mod tests {
             ("nofile", "invalid ulimit argument: nofile"),
             ("as=1", "invalid ulimit type: as"),
             ("nofile=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
-            (
-                "nofile=2:1",
-                "ulimit soft limit must be less than or equal to hard limit: 2 > 1",
-            ),
+            ("nofile=2:1", "ulimit soft limit must be less than or equal to hard limit: 2 > 1"),
             (
                 "nofile=1:2:3",
                 "too many limit value arguments - 1:2:3, can only have up to two, `soft[:hard]`",

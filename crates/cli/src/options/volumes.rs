@@ -30,9 +30,7 @@ pub(crate) fn parse(value: &str) -> Result<Volume, String> {
     }
     match value.split_once(':').filter(|_| value.len() > 2) {
         None => Ok(Volume::Anonymous(value.to_owned())),
-        Some((source, rest)) => {
-            Ok(Volume::Bind(format!("{}:{rest}", paths::from_here(source))))
-        }
+        Some((source, rest)) => Ok(Volume::Bind(format!("{}:{rest}", paths::from_here(source)))),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{go_json, typed};
 use super::template::{Scope, Template};
+use super::{go_json, typed};
 use crate::failure::Failure;
 
 /// The exit status for a template that cannot be read.

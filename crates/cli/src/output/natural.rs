@@ -11,7 +11,8 @@ pub(crate) fn compare(a: &str, b: &str) -> Ordering {
         };
         if first.is_ascii_digit() && second.is_ascii_digit() {
             let ((number, rest_a), (other, rest_b)) = (split_number(a), split_number(b));
-            let (value, other_value) = (number.trim_start_matches('0'), other.trim_start_matches('0'));
+            let (value, other_value) =
+                (number.trim_start_matches('0'), other.trim_start_matches('0'));
             let order = value
                 .len()
                 .cmp(&other_value.len())

@@ -16,7 +16,12 @@ pub(crate) fn display(ports: &[Port]) -> String {
     let mut sorted: Vec<_> = ports.iter().collect();
     sorted.sort_by(|a, b| {
         let key = |port: &Port| (port.private_port, port.public_port);
-        (a.private_port, &a.ip, key(a), &a.protocol).cmp(&(b.private_port, &b.ip, key(b), &b.protocol))
+        (a.private_port, &a.ip, key(a), &a.protocol).cmp(&(
+            b.private_port,
+            &b.ip,
+            key(b),
+            &b.protocol,
+        ))
     });
     let mut done = Vec::new();
     let mut open: Vec<Group<'_>> = Vec::new();
@@ -28,8 +33,9 @@ pub(crate) fn display(ports: &[Port]) -> String {
             continue;
         }
         let number = port.private_port;
-        let group =
-            open.iter_mut().find(|group| group.address == port.ip && group.protocol == port.protocol);
+        let group = open
+            .iter_mut()
+            .find(|group| group.address == port.ip && group.protocol == port.protocol);
         match group {
             Some(group) if Some(number) == group.last.checked_add(1) => group.last = number,
             Some(group) => {
@@ -89,8 +95,14 @@ mod tests {
     #[test]
     fn neighbours_are_put_together() {
         check(&[("", 0, 80, "tcp"), ("", 0, 81, "tcp")], "80-81/tcp");
-        check(&[("", 0, 80, "tcp"), ("", 0, 82, "tcp"), ("", 0, 80, "udp")], "80/tcp, 82/tcp, 80/udp");
-        check(&[("0.0.0.0", 80, 80, "tcp"), ("0.0.0.0", 81, 81, "tcp")], "0.0.0.0:80-81->80-81/tcp");
+        check(
+            &[("", 0, 80, "tcp"), ("", 0, 82, "tcp"), ("", 0, 80, "udp")],
+            "80/tcp, 82/tcp, 80/udp",
+        );
+        check(
+            &[("0.0.0.0", 80, 80, "tcp"), ("0.0.0.0", 81, 81, "tcp")],
+            "0.0.0.0:80-81->80-81/tcp",
+        );
         check(
             &[("0.0.0.0", 8080, 80, "tcp"), ("::", 8080, 80, "tcp"), ("", 0, 443, "tcp")],
             "443/tcp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp",

@@ -106,9 +106,10 @@ impl Template {
         let words = segments.iter().map(|segment| match segment {
             Segment::Text(literal) => literal,
             Segment::Document => "",
-            Segment::Field(name) => {
-                fields.iter().find(|(field, _)| field == name).map_or("<no value>", |(_, header)| header)
-            }
+            Segment::Field(name) => fields
+                .iter()
+                .find(|(field, _)| field == name)
+                .map_or("<no value>", |(_, header)| header),
         });
         words.collect()
     }
@@ -116,8 +117,11 @@ impl Template {
     /// What the template makes of a document.
     pub(crate) fn render(&self, scope: &Scope) -> Result<String, Error> {
         let template = self.compile(&functions::for_values(scope))?;
-        let template = if scope.is_open() { template } else { template.missing_key(MissingKey::Error) };
-        template.execute_to_string(&scope.root()).map_err(|error| self.execution_error(&error, scope))
+        let template =
+            if scope.is_open() { template } else { template.missing_key(MissingKey::Error) };
+        template
+            .execute_to_string(&scope.root())
+            .map_err(|error| self.execution_error(&error, scope))
     }
 
     /// What the template makes of a document that has a type in Go. `original` is the
@@ -146,7 +150,8 @@ impl Template {
             template = template.func(name, move |arguments| function(arguments));
         }
         template.parse(&source::with_calls(&self.source)).map_err(|error| match error {
-            TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
+            TemplateError::Parse { line, message, .. }
+            | TemplateError::Lex { line, message, .. } => {
                 Error(format!("template: :{line}: {message}"))
             }
             other => Error(format!("template: :1: {other}")),
@@ -183,7 +188,9 @@ impl Template {
             TemplateError::UndefinedFunction(name) => {
                 Error(format!("template: :1: function \"{name}\" not defined"))
             }
-            TemplateError::Exec(reason) => Error(format!("template: :1:2: executing \"\" at <.>: {reason}")),
+            TemplateError::Exec(reason) => {
+                Error(format!("template: :1:2: executing \"\" at <.>: {reason}"))
+            }
             other => Error(format!("template: :1:2: executing \"\": {other}")),
         }
     }

@@ -31,12 +31,14 @@ pub(crate) fn rfc3339_nanoseconds(seconds: i64, nanoseconds: i32) -> String {
 
 /// `Mon Jan  2 15:04:05 2006`, from a time of RFC 3339; other text stays as it is.
 pub(crate) fn ansi_c(text: &str) -> String {
-    match text.parse::<jiff::Zoned>().map(|zoned| zoned.datetime()).or_else(|_| text.parse::<Timestamp>().map(|time| {
-        // The offset is kept: this is the clock of who wrote it.
-        jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%:z", text)
-            .and_then(|broken| broken.to_datetime())
-            .unwrap_or_else(|_| time.to_zoned(TimeZone::UTC).datetime())
-    })) {
+    match text.parse::<jiff::Zoned>().map(|zoned| zoned.datetime()).or_else(|_| {
+        text.parse::<Timestamp>().map(|time| {
+            // The offset is kept: this is the clock of who wrote it.
+            jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%:z", text)
+                .and_then(|broken| broken.to_datetime())
+                .unwrap_or_else(|_| time.to_zoned(TimeZone::UTC).datetime())
+        })
+    }) {
         Ok(time) => time.strftime("%a %b %e %H:%M:%S %Y").to_string(),
         Err(_) => text.to_owned(),
     }
@@ -58,7 +60,10 @@ fn format(seconds: i64, nanoseconds: i32, format: &str) -> String {
 mod tests {
     #[test]
     fn build_times_are_shown_as_c_does() {
-        assert_eq!(super::ansi_c("2025-05-30T12:07:14.000000000+00:00"), "Fri May 30 12:07:14 2025");
+        assert_eq!(
+            super::ansi_c("2025-05-30T12:07:14.000000000+00:00"),
+            "Fri May 30 12:07:14 2025"
+        );
         assert_eq!(super::ansi_c("yesterday"), "yesterday");
     }
 }

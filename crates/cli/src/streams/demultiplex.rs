@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn frames_reach_their_streams_however_they_are_cut() {
-        let stream = [frame(1, b"out"), frame(2, b"error"), frame(1, b""), frame(1, b"put")].concat();
+        let stream =
+            [frame(1, b"out"), frame(2, b"error"), frame(1, b""), frame(1, b"put")].concat();
         for drip in [false, true] {
             let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
             if drip {

@@ -47,7 +47,9 @@ impl Streams {
         spawn("input", ends.clone(), move || copy_input(writer, detector))?;
         if self.stdout || self.stderr {
             let streams = self.clone();
-            spawn("output", ends, move || streams.copy_output(reader).map(|()| Some(Ended::Closed)))?;
+            spawn("output", ends, move || {
+                streams.copy_output(reader).map(|()| Some(Ended::Closed))
+            })?;
         } else {
             drop(ends);
         }

@@ -38,9 +38,8 @@ impl Body {
             Some(length) => Rest::Bytes(length),
             None => Rest::UntilClosed,
         };
-        let keeps_alive = head.header("connection").is_none_or(|value| {
-            !value.eq_ignore_ascii_case("close")
-        });
+        let keeps_alive =
+            head.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));
         Self { connection, rest, keeps_alive }
     }
 

@@ -33,9 +33,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn open(endpoint: &Endpoint) -> io::Result<Self> {
         let (socket, host, base) = match endpoint {
-            Endpoint::Unix(path) => {
-                (Socket::Unix(UnixStream::connect(path)?), HOST_OF_SOCKET, "")
-            }
+            Endpoint::Unix(path) => (Socket::Unix(UnixStream::connect(path)?), HOST_OF_SOCKET, ""),
             Endpoint::Tcp { authority, base } => {
                 let stream = TcpStream::connect(authority.as_str())?;
                 // Requests are small and each is waited for.
@@ -97,10 +95,8 @@ impl Connection {
             Content::Nothing => {}
             Content::Json(bytes) => {
                 let length = bytes.len();
-                let _ = write!(
-                    head,
-                    "Content-Type: application/json\r\nContent-Length: {length}\r\n"
-                );
+                let _ =
+                    write!(head, "Content-Type: application/json\r\nContent-Length: {length}\r\n");
             }
             Content::Stream(kind, _) => {
                 let _ = write!(head, "Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n");

@@ -13,14 +13,20 @@ const SOCKET_DEFAULT: &str = "/var/run/docker.sock";
 pub enum Endpoint {
     Unix(PathBuf),
     /// A name or address with a port, and what comes before each path.
-    Tcp { authority: String, base: String },
+    Tcp {
+        authority: String,
+        base: String,
+    },
 }
 
 /// An address that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointError {
     Malformed(String),
-    WrongProtocol { expected: &'static str, given: String },
+    WrongProtocol {
+        expected: &'static str,
+        given: String,
+    },
     /// A way to connect that this client does not have.
     Unsupported(&'static str),
 }

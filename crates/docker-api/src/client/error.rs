@@ -10,24 +10,33 @@ use crate::ErrorBody;
 #[derive(Debug)]
 pub enum ClientError {
     /// Nobody answered.
-    Connect { endpoint: Endpoint, source: io::Error },
+    Connect {
+        endpoint: Endpoint,
+        source: io::Error,
+    },
     Send(io::Error),
     Receive(io::Error),
     /// An answer that is not the JSON it should be.
     Json(serde_json::Error),
     /// The engine refused.
-    Refused { status: u16, body: ErrorBody },
+    Refused {
+        status: u16,
+        body: ErrorBody,
+    },
     /// The engine does not know the path.
-    NoRoute { status: u16, reason: String, path: String },
+    NoRoute {
+        status: u16,
+        reason: String,
+        path: String,
+    },
 }
 
 impl ClientError {
     pub(super) fn from_answer(head: &Head, bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim();
-        let is_json = head
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("application/json"));
+        let is_json =
+            head.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
         let body = match serde_json::from_slice::<ErrorBody>(bytes) {
             Ok(body) if is_json && !body.message.is_empty() => body,
             _ => ErrorBody { message: text.to_owned(), hint: None },

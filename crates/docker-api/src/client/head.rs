@@ -48,8 +48,8 @@ impl Head {
 /// A line without its end.
 fn read_line(reader: &mut impl BufRead, length: &mut usize) -> io::Result<String> {
     let mut line = Vec::new();
-    let read = io::Read::take(&mut *reader, (LENGTH_MAX - *length) as u64)
-        .read_until(b'\n', &mut line)?;
+    let read =
+        io::Read::take(&mut *reader, (LENGTH_MAX - *length) as u64).read_until(b'\n', &mut line)?;
     *length += read;
     if line.pop() != Some(b'\n') {
         return Err(if *length >= LENGTH_MAX {

@@ -21,11 +21,8 @@ pub(crate) static CREATE: Command = Command::new("create", "Create a new contain
     .takes(Positional::AtLeast(1), "[OPTIONS] IMAGE [COMMAND] [ARG...]")
     .flags(&[
         FLAGS,
-        &[Flag::text(
-            "pull",
-            "Pull image before creating (\"always\", \"|missing\", \"never\")",
-        )
-        .default("missing")],
+        &[Flag::text("pull", "Pull image before creating (\"always\", \"|missing\", \"never\")")
+            .default("missing")],
     ])
     .stops_at_first_argument();
 
@@ -45,9 +42,8 @@ pub(crate) fn request(
     parsed: &Parsed,
     command: &str,
 ) -> Result<CreateRequest, Failure> {
-    let refuse = |reason: String| {
-        with_help(Failure::new(reason), command).with_status(STATUS_BEFORE_RUN)
-    };
+    let refuse =
+        |reason: String| with_help(Failure::new(reason), command).with_status(STATUS_BEFORE_RUN);
     check_pull(parsed.text("pull")).map_err(refuse)?;
     if parsed.given("disable-content-trust") == Some("false") {
         let reason = "--disable-content-trust=false is not supported by wharf yet";
@@ -93,9 +89,8 @@ pub(crate) fn create(
         false => Some(references::parse(image).map_err(Failure::new)?),
     };
     if let Some(text) = platform(parsed) {
-        platforms::parse(&text).map_err(|error| {
-            Failure::new(format!("error parsing specified platform: {error}"))
-        })?;
+        platforms::parse(&text)
+            .map_err(|error| Failure::new(format!("error parsing specified platform: {error}")))?;
     }
     let client = session.client()?;
     let puller = Puller { client, parsed, image };
@@ -169,7 +164,10 @@ impl Puller<'_> {
 }
 
 /// The request that fetches an image.
-pub(crate) fn pull_request(reference: &references::Reference, platform: Option<&str>) -> Request<'static> {
+pub(crate) fn pull_request(
+    reference: &references::Reference,
+    platform: Option<&str>,
+) -> Request<'static> {
     let tag = reference.digest.as_deref().or(reference.tag.as_deref());
     Request::post("/images/create")
         .query("fromImage", &reference.familiar_name())

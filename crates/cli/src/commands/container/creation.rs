@@ -18,7 +18,10 @@ use crate::options::volumes::Volume;
 use crate::options::{hosts, key_values, mounts, ports, restart, security, volumes};
 
 /// What the flags and arguments ask for.
-pub(crate) fn request(parsed: &Parsed, proxies: &[(String, String)]) -> Result<CreateRequest, String> {
+pub(crate) fn request(
+    parsed: &Parsed,
+    proxies: &[(String, String)],
+) -> Result<CreateRequest, String> {
     check_modes(parsed)?;
     let volumes = read_volumes(&parsed.list("volume"))?;
     let ports = ports::parse_published(&parsed.list("publish"))?;
@@ -134,9 +137,7 @@ fn check_modes(parsed: &Parsed) -> Result<(), String> {
     }
     let swappiness = parsed.int("memory-swappiness");
     if swappiness != -1 && !(0..=100).contains(&swappiness) {
-        return Err(format!(
-            "invalid value: {swappiness}. Valid memory swappiness range is 0-100"
-        ));
+        return Err(format!("invalid value: {swappiness}. Valid memory swappiness range is 0-100"));
     }
     let pid = parsed.text("pid");
     let pid_valid = matches!(pid, "" | "host")

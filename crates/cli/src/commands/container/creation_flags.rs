@@ -2,8 +2,8 @@
 
 use crate::command_line::Flag;
 use crate::options::{
-    cpus, devices, domains, environment, hosts, labels, links, mounts, network_modes, sizes, sysctls,
-    throttles, ulimits,
+    cpus, devices, domains, environment, hosts, labels, links, mounts, network_modes, sizes,
+    sysctls, throttles, ulimits,
 };
 
 /// What the help says about `--cgroupns`.
@@ -44,7 +44,10 @@ pub(crate) const FLAGS: &[Flag] = &[
         "Automatically remove the container and its associated anonymous volumes when it exits",
     ),
     Flag::text("cidfile", "Write the container ID to the file"),
-    Flag::switch("init", "Run an init inside the container that forwards signals and reaps processes"),
+    Flag::switch(
+        "init",
+        "Run an init inside the container that forwards signals and reaps processes",
+    ),
     // Security.
     Flag::list("cap-add", "Add Linux capabilities"),
     Flag::list("cap-drop", "Drop Linux capabilities"),

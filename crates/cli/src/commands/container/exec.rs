@@ -14,21 +14,22 @@ use crate::session::Session;
 use crate::streams::{Ended, Streams};
 use crate::terminal::{self, Proxy, Resize, console_size};
 
-pub(crate) static EXEC: Command = Command::new("exec", "Execute a command in a running container", run)
-    .spellings(&["container exec", "exec"])
-    .takes(Positional::AtLeast(2), "[OPTIONS] CONTAINER COMMAND [ARG...]")
-    .flags(&[&[
-        Flag::text("detach-keys", "Override the key sequence for detaching a container"),
-        Flag::switch("interactive", "Keep STDIN open even if not attached").short('i'),
-        Flag::switch("tty", "Allocate a pseudo-TTY").short('t'),
-        Flag::switch("detach", "Detached mode: run command in the background").short('d'),
-        Flag::text("user", "Username or UID (format: \"<name|uid>[:<group|gid>]\")").short('u'),
-        Flag::switch("privileged", "Give extended privileges to the command"),
-        Flag::list("env", "Set environment variables").short('e').check(environment::check),
-        Flag::list("env-file", "Read in a file of environment variables"),
-        Flag::text("workdir", "Working directory inside the container").short('w'),
-    ]])
-    .stops_at_first_argument();
+pub(crate) static EXEC: Command =
+    Command::new("exec", "Execute a command in a running container", run)
+        .spellings(&["container exec", "exec"])
+        .takes(Positional::AtLeast(2), "[OPTIONS] CONTAINER COMMAND [ARG...]")
+        .flags(&[&[
+            Flag::text("detach-keys", "Override the key sequence for detaching a container"),
+            Flag::switch("interactive", "Keep STDIN open even if not attached").short('i'),
+            Flag::switch("tty", "Allocate a pseudo-TTY").short('t'),
+            Flag::switch("detach", "Detached mode: run command in the background").short('d'),
+            Flag::text("user", "Username or UID (format: \"<name|uid>[:<group|gid>]\")").short('u'),
+            Flag::switch("privileged", "Give extended privileges to the command"),
+            Flag::list("env", "Set environment variables").short('e').check(environment::check),
+            Flag::list("env-file", "Read in a file of environment variables"),
+            Flag::text("workdir", "Working directory inside the container").short('w'),
+        ]])
+        .stops_at_first_argument();
 
 /// The exit status if the daemon is gone before it could tell the command's.
 const STATUS_UNKNOWN: i32 = 255;
@@ -48,9 +49,12 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     if made.id.is_empty() {
         return Err(Failure::new("exec ID empty"));
     }
-    let start = Request::post(format!("/exec/{}/start", escape(&made.id))).json(
-        &ExecStartRequest { detach: exec.detach, tty: exec.tty, console_size: exec.console_size },
-    );
+    let start =
+        Request::post(format!("/exec/{}/start", escape(&made.id))).json(&ExecStartRequest {
+            detach: exec.detach,
+            tty: exec.tty,
+            console_size: exec.console_size,
+        });
     if exec.detach {
         return Ok(client.run(start)?);
     }

@@ -35,13 +35,8 @@ const FLAGS: &[Flag] = &[
         .short('n')
         .default("-1"),
     Flag::text("format", FORMAT_HELP),
-    Flag::other(
-        "filter",
-        "filter",
-        "Filter output based on conditions provided",
-        filters::check,
-    )
-    .short('f'),
+    Flag::other("filter", "filter", "Filter output based on conditions provided", filters::check)
+        .short('f'),
 ];
 
 const TABLE: &str =
@@ -82,10 +77,8 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
         .query_some("filters", filters_parameter(parsed).as_deref());
     let containers: Vec<ContainerSummary> = session.client()?.json(request)?;
     let (now, is_short) = (Timestamp::now(), !parsed.switch("no-trunc"));
-    let rows: Vec<_> = containers
-        .iter()
-        .map(|container| ContainerRow { container, is_short, now })
-        .collect();
+    let rows: Vec<_> =
+        containers.iter().map(|container| ContainerRow { container, is_short, now }).collect();
     let format = Format::parse(&layout(&format, quiet, with_size))?;
     output::print(&format.render(&rows)?)?;
     Ok(())
@@ -106,8 +99,7 @@ fn asks_for_size(parsed: &Parsed, format: &str, quiet: bool) -> Result<bool, Fai
     template
         .row(&probe, &mut String::new())
         .map_err(|error| Failure::new(format!("failed to execute template: {error}")))?;
-    Ok(parsed.switch("size")
-        || (!quiet && !parsed.is_set("size") && template.mentions("Size")))
+    Ok(parsed.switch("size") || (!quiet && !parsed.is_set("size") && template.mentions("Size")))
 }
 
 fn layout(format: &str, quiet: bool, with_size: bool) -> String {
@@ -174,7 +166,12 @@ impl Row for ContainerRow<'_> {
             "Networks" => {
                 let networks = container.network_settings.as_ref();
                 let networks = networks.and_then(|settings| settings.networks.as_ref());
-                networks.into_iter().flatten().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
+                networks
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(",")
             }
             _ => return Value::Null,
         };
@@ -182,7 +179,12 @@ impl Row for ContainerRow<'_> {
     }
 
     fn label(&self, name: &str) -> String {
-        self.container.labels.as_ref().and_then(|labels| labels.get(name)).cloned().unwrap_or_default()
+        self.container
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(name))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -196,8 +198,12 @@ pub(crate) fn joined(labels: Option<&std::collections::BTreeMap<String, String>>
 
 impl ContainerRow<'_> {
     fn names(&self) -> String {
-        let names: Vec<_> =
-            self.container.names.iter().map(|name| name.strip_prefix('/').unwrap_or(name)).collect();
+        let names: Vec<_> = self
+            .container
+            .names
+            .iter()
+            .map(|name| name.strip_prefix('/').unwrap_or(name))
+            .collect();
         // The others are names that links to it have.
         let own = names.iter().find(|name| !name.contains('/')).filter(|_| self.is_short);
         own.map_or_else(|| names.join(","), |own| (*own).to_owned())

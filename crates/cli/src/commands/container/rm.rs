@@ -13,7 +13,8 @@ pub(crate) static RM: Command = Command::new("rm", "Remove one or more container
     .spellings(&["container rm", "container remove", "rm"])
     .takes(Positional::AtLeast(1), "[OPTIONS] CONTAINER [CONTAINER...]")
     .flags(&[&[
-        Flag::switch("volumes", "Remove anonymous volumes associated with the container").short('v'),
+        Flag::switch("volumes", "Remove anonymous volumes associated with the container")
+            .short('v'),
         Flag::switch("link", "Remove the specified link").short('l'),
         Flag::switch("force", "Force the removal of a running container (uses SIGKILL)").short('f'),
     ]]);

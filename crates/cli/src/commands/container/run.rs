@@ -69,9 +69,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 /// Nothing is attached to a container that is left alone.
 fn detach(parsed: &Parsed, config: &mut ContainerConfig) -> Result<(), Failure> {
     if parsed.is_set("attach") {
-        return Err(Failure::new(
-            "conflicting options: cannot specify both --attach and --detach",
-        ));
+        return Err(Failure::new("conflicting options: cannot specify both --attach and --detach"));
     }
     config.attach_stdin = false;
     config.attach_stdout = false;
@@ -152,7 +150,6 @@ pub(crate) fn wait_request(id: &str, until_removed: bool) -> Request<'static> {
     let condition = if until_removed { "removed" } else { "next-exit" };
     Request::post(container_path(id, "/wait")).query("condition", condition)
 }
-
 
 /// Leaves with the container's status.
 pub(crate) fn exit_with(answer: &WaitResponse) -> Result<(), Failure> {

@@ -14,16 +14,17 @@ use crate::session::Session;
 use crate::streams::{Ended, Streams};
 use crate::terminal::{self, Proxy, Resize};
 
-pub(crate) static START: Command = Command::new("start", "Start one or more stopped containers", run)
-    .spellings(&["container start", "start"])
-    .takes(Positional::AtLeast(1), "[OPTIONS] CONTAINER [CONTAINER...]")
-    .flags(&[&[
-        Flag::switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
-        Flag::switch("interactive", "Attach container's STDIN").short('i'),
-        Flag::text("detach-keys", "Override the key sequence for detaching a container"),
-        Flag::text("checkpoint", "Restore from this checkpoint").refused(),
-        Flag::text("checkpoint-dir", "Use a custom checkpoint storage directory").refused(),
-    ]]);
+pub(crate) static START: Command =
+    Command::new("start", "Start one or more stopped containers", run)
+        .spellings(&["container start", "start"])
+        .takes(Positional::AtLeast(1), "[OPTIONS] CONTAINER [CONTAINER...]")
+        .flags(&[&[
+            Flag::switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
+            Flag::switch("interactive", "Attach container's STDIN").short('i'),
+            Flag::text("detach-keys", "Override the key sequence for detaching a container"),
+            Flag::text("checkpoint", "Restore from this checkpoint").refused(),
+            Flag::text("checkpoint-dir", "Use a custom checkpoint storage directory").refused(),
+        ]]);
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     if parsed.switch("attach") || parsed.switch("interactive") {

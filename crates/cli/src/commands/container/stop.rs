@@ -29,9 +29,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 /// The old and the new name of a flag are one flag.
 pub(crate) fn check(parsed: &Parsed) -> Result<(), Failure> {
     if parsed.is_set("time") && parsed.is_set("timeout") {
-        return Err(Failure::new(
-            "conflicting options: cannot specify both --timeout and --time",
-        ));
+        return Err(Failure::new("conflicting options: cannot specify both --timeout and --time"));
     }
     Ok(())
 }

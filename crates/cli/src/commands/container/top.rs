@@ -10,10 +10,11 @@ use crate::output;
 use crate::output::table::Columns;
 use crate::session::Session;
 
-pub(crate) static TOP: Command = Command::new("top", "Display the running processes of a container", run)
-    .spellings(&["container top", "top"])
-    .takes(Positional::AtLeast(1), "CONTAINER [ps OPTIONS]")
-    .stops_at_first_argument();
+pub(crate) static TOP: Command =
+    Command::new("top", "Display the running processes of a container", run)
+        .spellings(&["container top", "top"])
+        .takes(Positional::AtLeast(1), "CONTAINER [ps OPTIONS]")
+        .stops_at_first_argument();
 
 const COLUMNS: Columns = Columns { width_min: 20, padding: 3 };
 

@@ -41,9 +41,20 @@ pub(crate) static UPDATE: Command =
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     const FLAGS: &[&str] = &[
-        "blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpuset-cpus",
-        "cpuset-mems", "cpu-shares", "memory", "memory-reservation", "memory-swap", "restart",
-        "pids-limit", "cpus",
+        "blkio-weight",
+        "cpu-period",
+        "cpu-quota",
+        "cpu-rt-period",
+        "cpu-rt-runtime",
+        "cpuset-cpus",
+        "cpuset-mems",
+        "cpu-shares",
+        "memory",
+        "memory-reservation",
+        "memory-swap",
+        "restart",
+        "pids-limit",
+        "cpus",
     ];
     if !FLAGS.iter().any(|flag| parsed.is_set(flag)) {
         return Err(Failure::new("you must provide one or more flags when using this command"));

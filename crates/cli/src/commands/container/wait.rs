@@ -9,10 +9,13 @@ use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
 
-pub(crate) static WAIT: Command =
-    Command::new("wait", "Block until one or more containers stop, then print their exit codes", run)
-        .spellings(&["container wait", "wait"])
-        .takes(Positional::AtLeast(1), "CONTAINER [CONTAINER...]");
+pub(crate) static WAIT: Command = Command::new(
+    "wait",
+    "Block until one or more containers stop, then print their exit codes",
+    run,
+)
+.spellings(&["container wait", "wait"])
+.takes(Positional::AtLeast(1), "CONTAINER [CONTAINER...]");
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let client = session.client()?;

@@ -43,9 +43,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let host = if settings.is_empty() {
         let source = from.unwrap_or_else(|| session.context_name());
         match source.as_str() {
-            CONTEXT_DEFAULT => {
-                session.host().unwrap_or_else(|| format!("unix://{SOCKET_DEFAULT}"))
-            }
+            CONTEXT_DEFAULT => session.host().unwrap_or_else(|| format!("unix://{SOCKET_DEFAULT}")),
             source => contexts.endpoint(source)?,
         }
     } else {

@@ -31,10 +31,8 @@ pub(crate) static HISTORY: Command = Command::new("history", "Show the history o
         ),
     ]]);
 
-const TABLE: &str =
-    "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
-const TABLE_EXACT: &str =
-    "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+const TABLE: &str = "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+const TABLE_EXACT: &str = "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
 /// 2000-01-01. Steps said to be older have no time at all.
 const OLDEST_TIME: i64 = 946_684_800;
 
@@ -52,8 +50,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
         format => format,
     };
     let (now, is_short) = (Timestamp::now(), !parsed.switch("no-trunc"));
-    let rows: Vec<_> =
-        items.iter().map(|item| HistoryRow { item, human, is_short, now }).collect();
+    let rows: Vec<_> = items.iter().map(|item| HistoryRow { item, human, is_short, now }).collect();
     output::print(&Format::parse(format)?.render(&rows)?)?;
     Ok(())
 }

@@ -27,9 +27,10 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let mut stream: Box<dyn io::Read> = match source {
         _ if is_remote => Box::new(io::empty()),
         "-" => Box::new(io::stdin()),
-        file => Box::new(File::open(file).map_err(|error| {
-            Failure::new(format!("open {file}: {}", go_message(&error)))
-        })?),
+        file => Box::new(
+            File::open(file)
+                .map_err(|error| Failure::new(format!("open {file}: {}", go_message(&error))))?,
+        ),
     };
     let reference = parsed.arguments.get(1).map_or("", String::as_str);
     if !reference.is_empty() {

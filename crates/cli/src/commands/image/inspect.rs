@@ -31,7 +31,11 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 }
 
 /// An image's document.
-pub(crate) fn document(client: &Client, name: &str, platform: Option<&str>) -> Result<Document, Failure> {
+pub(crate) fn document(
+    client: &Client,
+    name: &str,
+    platform: Option<&str>,
+) -> Result<Document, Failure> {
     let request = Request::get(image_path(name, "/json")).query_some("platform", platform);
     let bytes = client.send(request)?.bytes()?;
     let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -32,13 +32,8 @@ const FLAGS: &[Flag] = &[
     Flag::switch("no-trunc", "Don't truncate output"),
     Flag::switch("digests", "Show digests"),
     Flag::text("format", FORMAT_HELP),
-    Flag::other(
-        "filter",
-        "filter",
-        "Filter output based on conditions provided",
-        filters::check,
-    )
-    .short('f'),
+    Flag::other("filter", "filter", "Filter output based on conditions provided", filters::check)
+        .short('f'),
     Flag::switch("tree", "List multi-platform images as a tree (EXPERIMENTAL)").refused(),
 ];
 
@@ -95,7 +90,9 @@ fn layout(format: &str, quiet: bool, digests: bool) -> String {
             "repository: {{{{ .Repository }}}}\ntag: {{{{.Tag}}}}\n{raw_digest}image_id: \
              {{{{.ID}}}}\ncreated_at: {{{{.CreatedAt}}}}\nvirtual_size: {{{{.Size}}}}\n"
         ),
-        (format, _) if format.starts_with("table") && digests && !format.contains("{{.Digest}}") => {
+        (format, _)
+            if format.starts_with("table") && digests && !format.contains("{{.Digest}}") =>
+        {
             format!("{format}\t{{{{.Digest}}}}")
         }
         (format, _) => format.to_owned(),

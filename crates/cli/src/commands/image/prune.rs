@@ -40,7 +40,11 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 }
 
 /// Removes them; gives what was removed as text, and how much room that made.
-pub(crate) fn prune(client: &Client, mut filters: Filters, all: bool) -> Result<(String, u64), Failure> {
+pub(crate) fn prune(
+    client: &Client,
+    mut filters: Filters,
+    all: bool,
+) -> Result<(String, u64), Failure> {
     filters.add("dangling", (!all).to_string());
     let request = Request::post("/images/prune").query("filters", &filters.to_json());
     let report: ImagePruneReport = client.json(request)?;

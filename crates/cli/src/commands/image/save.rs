@@ -61,7 +61,8 @@ pub(crate) fn write_archive(
     }
     check_path(Path::new(path)).map_err(|reason| Failure::new(format!("{what}: {reason}")))?;
     let new = format!("{path}.{}.new", std::process::id());
-    let wrap = |error: io::Error| Failure::new(format!("{what}: open {path}: {}", go_message(&error)));
+    let wrap =
+        |error: io::Error| Failure::new(format!("{what}: open {path}: {}", go_message(&error)));
     let written = open().and_then(|mut body| {
         let options = File::options().write(true).create_new(true).mode(0o600).open(&new);
         let mut file = options.map_err(wrap)?;

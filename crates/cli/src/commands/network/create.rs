@@ -42,7 +42,8 @@ const fn map(long: &'static str, about: &'static str) -> Flag {
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let request = request(parsed).map_err(Failure::new)?;
     let client = session.client()?;
-    let made: NetworkCreateResponse = client.json(Request::post("/networks/create").json(&request))?;
+    let made: NetworkCreateResponse =
+        client.json(Request::post("/networks/create").json(&request))?;
     output::print(&format!("{}\n", made.id))?;
     Ok(())
 }

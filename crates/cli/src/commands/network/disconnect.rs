@@ -10,8 +10,9 @@ use crate::session::Session;
 pub(crate) static DISCONNECT: Command =
     Command::new("disconnect", "Disconnect a container from a network", run)
         .takes(Positional::Exactly(2), "[OPTIONS] NETWORK CONTAINER")
-        .flags(&[&[Flag::switch("force", "Force the container to disconnect from a network")
-            .short('f')]]);
+        .flags(&[&[
+            Flag::switch("force", "Force the container to disconnect from a network").short('f')
+        ]]);
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let body = json!({"Container": parsed.arguments[1], "Force": parsed.switch("force")});

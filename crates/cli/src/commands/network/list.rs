@@ -92,6 +92,11 @@ impl Row for NetworkRow<'_> {
     }
 
     fn label(&self, name: &str) -> String {
-        self.network.labels.as_ref().and_then(|labels| labels.get(name)).cloned().unwrap_or_default()
+        self.network
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(name))
+            .cloned()
+            .unwrap_or_default()
     }
 }

@@ -11,9 +11,7 @@ pub(crate) static RM: Command = Command::new("rm", "Remove one or more networks"
     .aliases(&["remove"])
     .spellings(&["network rm", "network remove"])
     .takes(Positional::AtLeast(1), "NETWORK [NETWORK...]")
-    .flags(&[&[
-        Flag::switch("force", "Do not error if the network does not exist").short('f'),
-    ]]);
+    .flags(&[&[Flag::switch("force", "Do not error if the network does not exist").short('f')]]);
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let client = session.client()?;

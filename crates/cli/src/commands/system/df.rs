@@ -23,8 +23,7 @@ pub(crate) static DF: Command = Command::new("df", "Show docker disk usage", run
         Flag::text("format", FORMAT_HELP),
     ]]);
 
-const TABLE: &str =
-    "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
+const TABLE: &str = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 const RAW: &str = "type: {{.Type}}
 total: {{.TotalCount}}
 active: {{.Active}}
@@ -81,8 +80,10 @@ fn show_all(usage: &DiskUsage) -> Result<(), Failure> {
     let mut containers: Vec<_> = usage.containers.iter().flatten().cloned().collect();
     // What the image takes is the image's.
     containers.iter_mut().for_each(|container| container.size_root_fs = 0);
-    let containers: Vec<_> =
-        containers.iter().map(|container| ContainerRow { container, is_short: true, now }).collect();
+    let containers: Vec<_> = containers
+        .iter()
+        .map(|container| ContainerRow { container, is_short: true, now })
+        .collect();
     let volumes: Vec<_> = usage.volumes.iter().flatten().map(VolumeRow).collect();
     let cache = disk_usage_rows::rows(usage).pop().map_or(0, |row| row.size());
     let text = format!(

@@ -80,7 +80,8 @@ fn build_cache(records: &[Value]) -> UsageRow {
     let own: Vec<_> = records.iter().filter(|record| !is(record, "Shared")).collect();
     let size = |record: &&&Value| record["Size"].as_i64().unwrap_or_default();
     let total: i64 = own.iter().map(|record| size(&record)).sum();
-    let used: i64 = own.iter().filter(|record| is(record, "InUse")).map(|record| size(&record)).sum();
+    let used: i64 =
+        own.iter().filter(|record| is(record, "InUse")).map(|record| size(&record)).sum();
     UsageRow {
         kind: "Build Cache",
         total: records.len(),

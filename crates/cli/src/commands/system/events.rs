@@ -14,21 +14,22 @@ use crate::output::template::{Scope, Template};
 use crate::output::{self, times};
 use crate::session::Session;
 
-pub(crate) static EVENTS: Command = Command::new("events", "Get real time events from the server", run)
-    .spellings(&["system events", "events"])
-    .takes(Positional::None, "[OPTIONS]")
-    .flags(&[&[
-        Flag::text("since", "Show all events created since timestamp"),
-        Flag::text("until", "Stream events until this timestamp"),
-        Flag::other(
-            "filter",
-            "filter",
-            "Filter output based on conditions provided",
-            filters::check,
-        )
-        .short('f'),
-        Flag::text("format", INSPECT_FORMAT_HELP),
-    ]]);
+pub(crate) static EVENTS: Command =
+    Command::new("events", "Get real time events from the server", run)
+        .spellings(&["system events", "events"])
+        .takes(Positional::None, "[OPTIONS]")
+        .flags(&[&[
+            Flag::text("since", "Show all events created since timestamp"),
+            Flag::text("until", "Stream events until this timestamp"),
+            Flag::other(
+                "filter",
+                "filter",
+                "Filter output based on conditions provided",
+                filters::check,
+            )
+            .short('f'),
+            Flag::text("format", INSPECT_FORMAT_HELP),
+        ]]);
 
 /// The exit status for a template that cannot be used.
 const STATUS_BAD_TEMPLATE: i32 = 64;

@@ -162,7 +162,8 @@ fn security(text: &mut String, options: &[String]) {
     text.push_str(" Security Options:\n");
     for option in options {
         let pairs = || option.split(',').filter_map(|pair| pair.split_once('='));
-        let name = pairs().find(|(key, _)| *key == "name").map_or(option.as_str(), |(_, name)| name);
+        let name =
+            pairs().find(|(key, _)| *key == "name").map_or(option.as_str(), |(_, name)| name);
         let _ = writeln!(text, "  {name}");
         for (_, profile) in pairs().filter(|(key, _)| *key == "profile") {
             let _ = writeln!(text, "   Profile: {profile}");

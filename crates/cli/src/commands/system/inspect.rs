@@ -21,7 +21,15 @@ pub(crate) static INSPECT: Command =
 
 /// Every kind of thing that a Docker engine may have.
 const TYPES: &[&str] = &[
-    "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
+    "config",
+    "container",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "task",
     "volume",
 ];
 /// The kinds that a name is looked up in, in this order. A swarm's are asked for by name.
@@ -40,7 +48,11 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let client = session.client()?;
     let with_size = parsed.switch("size");
     inspect::inspect(&parsed.arguments, parsed.text("format"), |name| {
-        if kind.is_empty() { search(client, name, with_size) } else { one(client, kind, name, with_size) }
+        if kind.is_empty() {
+            search(client, name, with_size)
+        } else {
+            one(client, kind, name, with_size)
+        }
     })
 }
 

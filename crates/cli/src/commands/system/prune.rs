@@ -57,7 +57,8 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 }
 
 fn question(all: bool, volumes: bool, filters: &docker_api::Filters) -> String {
-    let mut what = vec!["all stopped containers", "all networks not used by at least one container"];
+    let mut what =
+        vec!["all stopped containers", "all networks not used by at least one container"];
     if volumes {
         what.push("all anonymous volumes not used by at least one container");
     }
@@ -103,9 +104,8 @@ fn prune_build_cache(
     filters: &docker_api::Filters,
     all: bool,
 ) -> Result<(String, u64), Failure> {
-    let request = Request::post("/build/prune")
-        .query_set("all", all)
-        .query("filters", &filters.to_json());
+    let request =
+        Request::post("/build/prune").query_set("all", all).query("filters", &filters.to_json());
     match client.json::<BuildPruneReport>(request) {
         Ok(report) => Ok(removed(
             "Deleted build cache objects",

@@ -15,9 +15,10 @@ use crate::output::template::{Scope, Template};
 use crate::output::{self, times};
 use crate::session::{Session, environment};
 
-pub(crate) static VERSION: Command = Command::new("version", "Show the Docker version information", run)
-    .takes(Positional::None, "[OPTIONS]")
-    .flags(&[&[Flag::text("format", INSPECT_FORMAT_HELP).short('f')]]);
+pub(crate) static VERSION: Command =
+    Command::new("version", "Show the Docker version information", run)
+        .takes(Positional::None, "[OPTIONS]")
+        .flags(&[&[Flag::text("format", INSPECT_FORMAT_HELP).short('f')]]);
 
 /// The exit status for a template that cannot be read.
 const STATUS_BAD_TEMPLATE: i32 = 64;
@@ -49,7 +50,8 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
 
 /// Our own version, with the members that Docker's client has.
 pub(crate) fn client_version(context: &str) -> Value {
-    let api_version = environment("DOCKER_API_VERSION").unwrap_or_else(|| ApiVersion::MAX.to_string());
+    let api_version =
+        environment("DOCKER_API_VERSION").unwrap_or_else(|| ApiVersion::MAX.to_string());
     json!({
         "Version": env!("CARGO_PKG_VERSION"),
         "ApiVersion": api_version,
@@ -71,8 +73,8 @@ fn architecture() -> &'static str {
 
 fn server_version(session: &Session) -> Result<Value, Failure> {
     let bytes = session.client()?.send(Request::get("/version"))?.bytes()?;
-    let info: VersionInfo = docker_api::lenient::from_slice(&bytes)
-        .map_err(|error| Failure::new(error.to_string()))?;
+    let info: VersionInfo =
+        docker_api::lenient::from_slice(&bytes).map_err(|error| Failure::new(error.to_string()))?;
     let mut server: Value = serde_json::to_value(&info)?;
     let details = json!({
         "ApiVersion": info.api_version,
@@ -118,7 +120,12 @@ fn plain(client: &Value, server: Option<&Value>) -> String {
     let _ = write!(shown, "\n\nServer:{separator}{platform}");
     for component in server["Components"].as_array().into_iter().flatten() {
         let details = &component["Details"];
-        let _ = write!(shown, "\n {}:\n  Version:\t{}", text(&component["Name"]), text(&component["Version"]));
+        let _ = write!(
+            shown,
+            "\n {}:\n  Version:\t{}",
+            text(&component["Name"]),
+            text(&component["Version"])
+        );
         if component["Name"] == "Engine" {
             let detail = |name: &str| text(&details[name]);
             let _ = write!(

@@ -80,7 +80,9 @@ impl Row for VolumeRow<'_> {
             "Mountpoint" => volume.mountpoint.clone(),
             "Labels" => joined(volume.labels.as_ref()),
             "Links" => usage.map_or_else(|| "N/A".to_owned(), |usage| usage.ref_count.to_string()),
-            "Size" => usage.map_or_else(|| "N/A".to_owned(), |usage| units::size(usage.size as f64)),
+            "Size" => {
+                usage.map_or_else(|| "N/A".to_owned(), |usage| units::size(usage.size as f64))
+            }
             // A cluster's.
             _ => "N/A".to_owned(),
         };

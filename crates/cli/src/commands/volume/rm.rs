@@ -14,9 +14,7 @@ pub(crate) static RM: Command = Command::new("rm", "Remove one or more volumes",
     .aliases(&["remove"])
     .spellings(&["volume rm", "volume remove"])
     .takes(Positional::AtLeast(1), "[OPTIONS] VOLUME [VOLUME...]")
-    .flags(&[&[
-        Flag::switch("force", "Force the removal of one or more volumes").short('f'),
-    ]]);
+    .flags(&[&[Flag::switch("force", "Force the removal of one or more volumes").short('f')]]);
 
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let client = session.client()?;

@@ -15,44 +15,59 @@ pub(super) type Functions = Vec<(&'static str, Function)>;
 pub(super) fn for_values(scope: &Scope) -> Functions {
     let documents = scope.documents();
     vec![
-        ("json", Arc::new(move |arguments| {
-            Ok(text(&json(argument("json", arguments, 0)?, &documents)))
-        })),
+        (
+            "json",
+            Arc::new(move |arguments| Ok(text(&json(argument("json", arguments, 0)?, &documents)))),
+        ),
         ("index", Arc::new(|arguments| index(arguments))),
-        ("split", Arc::new(|arguments| {
-            let value = string("split", arguments, 0)?;
-            let separator = string("split", arguments, 1)?;
-            let parts: Vec<Data> = if separator.is_empty() {
-                value.chars().map(|letter| text(&letter.to_string())).collect()
-            } else {
-                value.split(separator.as_str()).map(text).collect()
-            };
-            Ok(Data::List(parts.into()))
-        })),
-        ("join", Arc::new(|arguments| {
-            let Data::List(items) = argument("join", arguments, 0)? else {
-                return Err(TemplateError::Exec("wrong type for value; expected []string".into()));
-            };
-            let items: Vec<_> = items.iter().map(ToString::to_string).collect();
-            Ok(text(&items.join(&string("join", arguments, 1)?)))
-        })),
+        (
+            "split",
+            Arc::new(|arguments| {
+                let value = string("split", arguments, 0)?;
+                let separator = string("split", arguments, 1)?;
+                let parts: Vec<Data> = if separator.is_empty() {
+                    value.chars().map(|letter| text(&letter.to_string())).collect()
+                } else {
+                    value.split(separator.as_str()).map(text).collect()
+                };
+                Ok(Data::List(parts.into()))
+            }),
+        ),
+        (
+            "join",
+            Arc::new(|arguments| {
+                let Data::List(items) = argument("join", arguments, 0)? else {
+                    return Err(TemplateError::Exec(
+                        "wrong type for value; expected []string".into(),
+                    ));
+                };
+                let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+                Ok(text(&items.join(&string("join", arguments, 1)?)))
+            }),
+        ),
         ("title", Arc::new(|arguments| Ok(text(&title(&string("title", arguments, 0)?))))),
         ("lower", Arc::new(|arguments| Ok(text(&string("lower", arguments, 0)?.to_lowercase())))),
         ("upper", Arc::new(|arguments| Ok(text(&string("upper", arguments, 0)?.to_uppercase())))),
-        ("pad", Arc::new(|arguments| {
-            let value = string("pad", arguments, 0)?;
-            if value.is_empty() {
-                return Ok(text(""));
-            }
-            let before = " ".repeat(number("pad", arguments, 1)?);
-            let after = " ".repeat(number("pad", arguments, 2)?);
-            Ok(text(&format!("{before}{value}{after}")))
-        })),
-        ("truncate", Arc::new(|arguments| {
-            let value = string("truncate", arguments, 0)?;
-            let length = number("truncate", arguments, 1)?;
-            Ok(text(value.get(..length).unwrap_or(&value)))
-        })),
+        (
+            "pad",
+            Arc::new(|arguments| {
+                let value = string("pad", arguments, 0)?;
+                if value.is_empty() {
+                    return Ok(text(""));
+                }
+                let before = " ".repeat(number("pad", arguments, 1)?);
+                let after = " ".repeat(number("pad", arguments, 2)?);
+                Ok(text(&format!("{before}{value}{after}")))
+            }),
+        ),
+        (
+            "truncate",
+            Arc::new(|arguments| {
+                let value = string("truncate", arguments, 0)?;
+                let length = number("truncate", arguments, 1)?;
+                Ok(text(value.get(..length).unwrap_or(&value)))
+            }),
+        ),
     ]
 }
 
@@ -89,9 +104,9 @@ fn string(name: &str, arguments: &[Data], index: usize) -> gotmpl::Result<String
 
 fn number(name: &str, arguments: &[Data], index: usize) -> gotmpl::Result<usize> {
     let number = argument(name, arguments, index)?.as_int();
-    number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| {
-        TemplateError::Exec("wrong type for value; expected int".into())
-    })
+    number
+        .and_then(|number| usize::try_from(number).ok())
+        .ok_or_else(|| TemplateError::Exec("wrong type for value; expected int".into()))
 }
 
 /// What is at a key or a place, and there in turn. What a map of texts does not have is

@@ -124,9 +124,7 @@ pub(super) fn locate(source: &str, field: &str) -> (usize, usize, String) {
     let Some(position) = position(source, field) else { return (1, 2, ".".to_owned()) };
     let is_part =
         |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '$');
-    let start = source[..position]
-        .rfind(|letter: char| !is_part(letter))
-        .map_or(0, |end| end + 1);
+    let start = source[..position].rfind(|letter: char| !is_part(letter)).map_or(0, |end| end + 1);
     let end = source[position..]
         .find(|letter: char| !is_part(letter))
         .map_or(source.len(), |length| position + length);

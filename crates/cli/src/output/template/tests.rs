@@ -38,7 +38,10 @@ fn rows_are_filled_in() {
     check_row("{{upper .Name}}", "APPLE <1>\n");
     check_row("{{.Name | upper | printf \"%s!\"}}", "APPLE <1>!\n");
     check_row("{{join (split .Colour \",\") \"/\"}}", "red/green\n");
-    check_row("{{truncate .Name 3}}{{pad .Colour 1 1}}|{{title .Name}}", "app red,green |Apple <1>\n");
+    check_row(
+        "{{truncate .Name 3}}{{pad .Colour 1 1}}|{{title .Name}}",
+        "app red,green |Apple <1>\n",
+    );
     check_row("{{if eq .Price 3}}cheap{{end}}", "cheap\n");
     check_row("{{.Label \"shop.aisle-number\"}}", "7\n");
     check_row("{{.Label \"shop.aisle-number\" | printf \"%s-\"}}", "7-\n");
@@ -57,7 +60,10 @@ fn documents_are_sorted_and_escaped_as_gos_maps_are() {
 fn tables_have_headers() {
     check_row("table {{.Name}}\\t{{.Price}}", "NAME        PRICE\napple <1>   3\n");
     check_row("table {{upper .Name}}", "NAME\nAPPLE <1>\n");
-    check_row("table {{.Label \"shop.aisle-number\"}}\t{{.Price}}", "aisle number   PRICE\n7              3\n");
+    check_row(
+        "table {{.Label \"shop.aisle-number\"}}\t{{.Price}}",
+        "aisle number   PRICE\n7              3\n",
+    );
 }
 
 #[track_caller]
@@ -79,7 +85,10 @@ fn errors_are_in_gos_words() {
          can't evaluate field Foo in type *formatter.Fruit",
     );
     check_error("{{.Name", "template parsing error: template: :1: unclosed action");
-    check_error("{{foo .Name}}", "template parsing error: template: :1: function \"foo\" not defined");
+    check_error(
+        "{{foo .Name}}",
+        "template parsing error: template: :1: function \"foo\" not defined",
+    );
 }
 
 #[test]

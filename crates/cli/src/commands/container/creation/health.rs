@@ -10,8 +10,7 @@ pub(super) fn config(parsed: &Parsed) -> Result<Option<HealthConfig>, String> {
     let span = |flag: &str| durations::parse(parsed.text(flag)).unwrap_or_default();
     let command = parsed.text("health-cmd");
     let config = HealthConfig {
-        test: (!command.is_empty())
-            .then(|| vec!["CMD-SHELL".to_owned(), command.to_owned()]),
+        test: (!command.is_empty()).then(|| vec!["CMD-SHELL".to_owned(), command.to_owned()]),
         interval: span("health-interval"),
         timeout: span("health-timeout"),
         start_period: span("health-start-period"),

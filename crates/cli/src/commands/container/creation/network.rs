@@ -30,7 +30,10 @@ pub(super) fn config(parsed: &Parsed, mode: &str) -> Result<NetworkingConfig, St
     for attachment in &attachments {
         let endpoint = endpoint(attachment)?;
         if endpoints.contains_key(&attachment.target) {
-            return Err(format!("network {} is specified multiple times", quote(&attachment.target)));
+            return Err(format!(
+                "network {} is specified multiple times",
+                quote(&attachment.target)
+            ));
         }
         // The daemon makes an ordinary one itself.
         if is_single && endpoint == EndpointSettings::default() {

@@ -46,19 +46,35 @@ fn flags_become_members() {
     check(&["-v", "a:/data:ro"], "/HostConfig/Binds", &json!(["a:/data:ro"]));
     check(&["--tmpfs", "/t:size=1m"], "/HostConfig/Tmpfs", &json!({"/t": "size=1m"}));
     check(&["--entrypoint="], "/Entrypoint", &json!([""]));
-    check(&["--restart", "on-failure:2"], "/HostConfig/RestartPolicy", &json!({
-        "Name": "on-failure", "MaximumRetryCount": 2
-    }));
-    check(&["-p", "127.0.0.1:80:80"], "/HostConfig/PortBindings", &json!({
-        "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}]
-    }));
+    check(
+        &["--restart", "on-failure:2"],
+        "/HostConfig/RestartPolicy",
+        &json!({
+            "Name": "on-failure", "MaximumRetryCount": 2
+        }),
+    );
+    check(
+        &["-p", "127.0.0.1:80:80"],
+        "/HostConfig/PortBindings",
+        &json!({
+            "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "80"}]
+        }),
+    );
     check(&["-p", "80", "--expose", "81"], "/ExposedPorts", &json!({"80/tcp": {}, "81/tcp": {}}));
-    check(&["--ulimit", "nofile=1:2"], "/HostConfig/Ulimits", &json!([
-        {"Name": "nofile", "Hard": 2, "Soft": 1}
-    ]));
-    check(&["--health-cmd", "true", "--health-interval=1s"], "/Healthcheck", &json!({
-        "Test": ["CMD-SHELL", "true"], "Interval": 1_000_000_000
-    }));
+    check(
+        &["--ulimit", "nofile=1:2"],
+        "/HostConfig/Ulimits",
+        &json!([
+            {"Name": "nofile", "Hard": 2, "Soft": 1}
+        ]),
+    );
+    check(
+        &["--health-cmd", "true", "--health-interval=1s"],
+        "/Healthcheck",
+        &json!({
+            "Test": ["CMD-SHELL", "true"], "Interval": 1_000_000_000
+        }),
+    );
     check(&["--security-opt", "systempaths=unconfined"], "/HostConfig/MaskedPaths", &json!([]));
     check(&["--init=false"], "/HostConfig/Init", &json!(false));
     check(&["--net", "container:x"], "/HostConfig/NetworkMode", &json!("container:x"));
@@ -67,9 +83,13 @@ fn flags_become_members() {
         "/NetworkingConfig/EndpointsConfig/n/Aliases",
         &json!(["a"]),
     );
-    check(&["--device", "/dev/fuse:r"], "/HostConfig/Devices/0", &json!({
-        "PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "r"
-    }));
+    check(
+        &["--device", "/dev/fuse:r"],
+        "/HostConfig/Devices/0",
+        &json!({
+            "PathOnHost": "/dev/fuse", "PathInContainer": "/dev/fuse", "CgroupPermissions": "r"
+        }),
+    );
 }
 
 #[test]
