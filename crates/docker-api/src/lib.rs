@@ -12,6 +12,7 @@
 //! Old API versions are not here: they are the server's business, which rewrites them from and
 //! to these types.
 
+pub mod client;
 pub mod containers;
 mod error;
 pub mod events;

@@ -217,3 +217,11 @@ pub struct DiskUsage {
     pub volumes: Option<Vec<Volume>>,
     pub build_cache: Option<Vec<serde_json::Value>>,
 }
+
+/// `POST /build/prune`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct BuildPruneReport {
+    pub caches_deleted: Option<Vec<String>>,
+    pub space_reclaimed: u64,
+}

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         check("/build", 501, "building images");
-        check("/build/prune", 501, "building images");
+        check("/build/cancel", 501, "building images");
         check("/containers/x/stats", 501, "statistics");
         check("/swarm/init", 501, "swarm mode");
         check("/services/create", 503, "not a swarm manager");

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use docker_api::ApiVersion;
 use docker_api::system::{
-    Commit, ComponentVersion, DiskUsage, FirewallInfo, IndexConfig, PlatformName, PluginsInfo,
-    RegistryConfig, RuntimeInfo, SwarmInfo, SystemInfo, VersionInfo,
+    BuildPruneReport, Commit, ComponentVersion, DiskUsage, FirewallInfo, IndexConfig, PlatformName,
+    PluginsInfo, RegistryConfig, RuntimeInfo, SwarmInfo, SystemInfo, VersionInfo,
 };
 use docker_api::volumes::{Volume, VolumeUsage};
 use engine::Engine;
@@ -264,4 +264,9 @@ pub(crate) async fn authenticate(request: Request) -> Result<Response<Answer>, A
 /// `GET /plugins`: there are none, which is an answer.
 pub(crate) async fn plugins(_request: Request) -> Result<Response<Answer>, ApiError> {
     Ok(json(StatusCode::OK, &[(); 0]))
+}
+
+/// `POST /build/prune`: there is no cache, so there is nothing to prune.
+pub(crate) async fn prune_build_cache(_request: Request) -> Result<Response<Answer>, ApiError> {
+    Ok(json(StatusCode::OK, &BuildPruneReport::default()))
 }

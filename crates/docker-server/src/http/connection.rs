@@ -86,3 +86,71 @@ async fn hand_over(hijack: Hijack, stream: Stream, early_input: Vec<u8>) {
         Err(error) => tracing::warn!(%error, "cannot take a connection over"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use hyper::Response;
+
+    use super::*;
+    use crate::http::plain;
+
+    /// Serves one connection: `/ping` is answered, everything else is hijacked and echoes its
+    /// early input in capitals.
+    async fn serve_tests(stream: Stream) {
+        serve(stream, |request, hijacker| async move {
+            if request.uri().path() == "/ping" {
+                return plain(hyper::StatusCode::OK, "OK");
+            }
+            let hijack = Hijack { head: b"HEAD\r\n".to_vec(), serve: Box::new(shout) };
+            let never: Response<Answer> = hijacker.hijack(hijack).await;
+            never
+        })
+        .await;
+    }
+
+    fn shout(stream: ClientStream) -> BoxedFuture {
+        Box::pin(async move {
+            let mut socket = UnixStream::from(stream.socket);
+            socket.write_all(&stream.greeting).unwrap();
+            socket.write_all(&stream.early_input.to_ascii_uppercase()).unwrap();
+        })
+    }
+
+    async fn exchange(requests: &'static str) -> String {
+        let (client, server) = tokio::net::UnixStream::pair().unwrap();
+        let serving = tokio::spawn(serve_tests(Stream::Unix(server)));
+        let client = client.into_std().unwrap();
+        client.set_nonblocking(false).unwrap();
+        let talking = tokio::task::spawn_blocking(move || {
+            let mut client = client;
+            client.write_all(requests.as_bytes()).unwrap();
+            let mut text = String::new();
+            client.read_to_string(&mut text).unwrap();
+            text
+        });
+        let text = talking.await.unwrap();
+        serving.await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn what_a_client_sends_too_early_comes_along() {
+        let text = exchange("POST /attach HTTP/1.1\r\nHost: d\r\n\r\nearly").await;
+        assert_eq!(text, "HEAD\r\nEARLY");
+    }
+
+    #[tokio::test]
+    async fn a_connection_can_be_hijacked_after_other_requests() {
+        let text = exchange(
+            "GET /ping HTTP/1.1\r\nHost: d\r\n\r\n\
+             POST /attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+             Content-Length: 0\r\n\r\nearly",
+        )
+        .await;
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        assert!(text.ends_with("\r\n\r\nOKHEAD\r\nEARLY"), "{text}");
+    }
+}

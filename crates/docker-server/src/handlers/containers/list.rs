@@ -1,5 +1,6 @@
 //! `GET /containers/json`
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use docker_api::containers::ContainerSummary;
@@ -30,22 +31,36 @@ pub(in crate::handlers) async fn summaries(
 ) -> Vec<ContainerSummary> {
     let now = Timestamp::now();
     let mut containers = Vec::with_capacity(views.len());
+    let mut names = ImageNames { engine, known: HashMap::new() };
     for view in views {
         let sizes = match with_sizes {
             // A container that went meanwhile has none.
             true => engine.container_size(view.id.as_str()).await.ok(),
             false => None,
         };
-        containers.push(container_summary(view, image_name(engine, view), sizes, now));
+        containers.push(container_summary(view, names.of(view), sizes, now));
     }
     containers
 }
 
-/// The image as the user named it, unless that name has gone to another one since.
-fn image_name(engine: &Engine, view: &View) -> String {
-    let is_still_its_name = engine
-        .images()
-        .find(&view.image_name)
-        .is_ok_and(|image| image.id.to_string() == view.image_id);
-    if is_still_its_name { view.image_name.clone() } else { view.image_id.clone() }
+/// What to call the images of containers, of which many have the same.
+struct ImageNames<'a> {
+    engine: &'a Engine,
+    /// The image that each name means now.
+    known: HashMap<String, Option<String>>,
+}
+
+impl ImageNames<'_> {
+    /// The image as the user named it, unless that name has gone to another one since.
+    fn of(&mut self, view: &View) -> String {
+        let meant = self.known.entry(view.image_name.clone()).or_insert_with(|| {
+            let image = self.engine.images().find(&view.image_name).ok()?;
+            Some(image.id.to_string())
+        });
+        if meant.as_ref() == Some(&view.image_id) {
+            view.image_name.clone()
+        } else {
+            view.image_id.clone()
+        }
+    }
 }
