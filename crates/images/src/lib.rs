@@ -20,6 +20,8 @@ mod built_in;
 mod catalog;
 mod change;
 mod compression;
+#[cfg(test)]
+mod crash_tests;
 mod folders;
 mod history;
 mod image;

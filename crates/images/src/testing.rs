@@ -33,10 +33,16 @@ impl TestStore {
         self.folder.path()
     }
 
-    /// Ends as by `kill -9`, and begins again.
+    /// Closes the store, and opens it again.
     pub(crate) fn reopen(self) -> Self {
+        self.while_closed(|_| {})
+    }
+
+    /// Closes the store, lets others work on its root, and opens it again.
+    pub(crate) fn while_closed(self, work: impl FnOnce(&Path)) -> Self {
         let Self { store, folder } = self;
         drop(store);
+        work(folder.path());
         let database = Database::open(folder.path().join("metadata.redb")).unwrap();
         let store = Store::open(folder.path(), Arc::new(database)).unwrap();
         Self { store, folder }
@@ -77,6 +83,14 @@ impl TestStore {
         for image in self.store.images() {
             layers.extend(image.layers.iter().map(|layer| layer.chain_id.hex()));
             blobs.push(image.id.hex());
+        }
+        for name in self.store.snapshots().unwrap() {
+            let lowers = self.store.snapshot(&name).unwrap().lowers;
+            // `…/layers/<chain id>/fs`
+            layers.extend(lowers.iter().filter_map(|lower| {
+                let layer = lower.parent()?.file_name()?.to_str()?;
+                lower.ends_with("fs").then(|| layer.to_owned())
+            }));
         }
         layers.sort();
         layers.dedup();

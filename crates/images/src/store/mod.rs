@@ -92,9 +92,9 @@ impl Store {
         if let Some(image) = crate::built_in::resolve(&self.0, name)? {
             return Ok(image);
         }
-        let image = crate::built_in::make(&self.0, name)?;
-        self.settle_later();
-        Ok(image)
+        let image = crate::built_in::make(&self.0, name);
+        self.after_unpacking();
+        image
     }
 
     /// The same, but only among the images that are there.
@@ -115,9 +115,9 @@ impl Store {
         platform: Option<&str>,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Vec<Loaded>, LoadError> {
-        let loaded = crate::load::load(&self.0, archive, platform, progress)?;
-        self.settle_later();
-        Ok(loaded)
+        let loaded = crate::load::load(&self.0, archive, platform, progress);
+        self.after_unpacking();
+        loaded
     }
 
     /// Writes images, as an archive that `docker load` and OCI tools read.
@@ -131,9 +131,9 @@ impl Store {
         archive: &mut dyn Read,
         options: ImportOptions,
     ) -> Result<ImageId, ImportError> {
-        let image = crate::import::import(&self.0, archive, options)?;
-        self.settle_later();
-        Ok(image)
+        let image = crate::import::import(&self.0, archive, options);
+        self.after_unpacking();
+        image
     }
 
     /// Gives a name to an image. Another image that has it loses it.
@@ -199,6 +199,12 @@ impl Store {
 }
 
 impl Store {
+    fn after_unpacking(&self) {
+        // The pieces of a large image are not needed again soon, and the daemon is to be small.
+        linux::resident::trim_heap();
+        self.settle_later();
+    }
+
     /// New layers are written to the disk for good, but nobody waits for it.
     fn settle_later(&self) {
         self.0.settler.settle_later(&self.0);
