@@ -1,5 +1,4 @@
-//! `wharf`, the command line: turns what a user types into calls of the Docker Engine
-//! API, and the answers into text.
+//! The command line: turns what a user types into API calls, and answers into text.
 //!
 //! It knows nothing of our engine but that API, so it drives a stock Docker engine as
 //! well. It looks and exits as Docker's own client does, to the letter where scripts can

@@ -1,4 +1,4 @@
-//! `wharfd`: wires the parts together, opens the sockets, runs until told to stop.
+//! Wires the parts together, opens the sockets, runs until told to stop.
 //!
 //! What it is told comes from its command line and its configuration file, which share one
 //! list of [`options`]. [`run`] is the recipe of a start. Containers live in processes of their

@@ -1,7 +1,7 @@
 //! The kernel as safe Rust: namespaces, mounts, cgroups, netlink, nftables, capabilities,
-//! seccomp, terminals.
+//! seccomp, ttys. The only crate with `unsafe`.
 //!
-//! The only crate with `unsafe`. It knows nothing of containers: each function is one use of
+//! It knows nothing of containers: each function is one use of
 //! one system call, owned descriptors and typed flags in, `io::Result` out. What rustix
 //! already offers safely is used from there and not wrapped again.
 

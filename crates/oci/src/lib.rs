@@ -1,6 +1,7 @@
-//! OCI's documents: runtime configuration, manifests, references, digests.
+//! OCI's documents: runtime configuration, manifests, references, digests (over the
+//! `oci-spec` crate).
 //!
-//! The documents themselves are the `oci-spec` crate's, re-exported as [`image`] and
+//! The documents themselves are re-exported as [`image`] and
 //! [`runtime`]. What it leaves open is here: a [`Digest`] that can be checked, and a
 //! [`Reference`] that reads and words image names as Docker does.
 

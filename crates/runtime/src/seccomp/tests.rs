@@ -1,3 +1,5 @@
+//! What a compiled filter answers, asked of an interpreter of its own.
+
 use oci::runtime::LinuxSeccomp;
 
 use super::interpreter::{Call, run};
