@@ -177,3 +177,97 @@ fn describe(parts: &Parts, place: &Path, top: Option<&Digest>) -> Snapshot {
     };
     Snapshot { lowers, upper: place.join("fs"), work: place.join("work") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use crate::snapshots::Snapshot;
+    use crate::tar::builder::{Builder, Fields};
+    use crate::testing::{TestStore, docker_archive, layer};
+
+    /// Runs a shell's script in an overlay of the snapshot, in a mount namespace of its own.
+    fn run_within(snapshot: &Snapshot, script: &str) -> String {
+        let target = tempfile::tempdir().unwrap();
+        let lowers: Vec<&str> =
+            snapshot.lowers.iter().map(|lower| lower.to_str().unwrap()).collect();
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lowers.join(":"),
+            snapshot.upper.display(),
+            snapshot.work.display()
+        );
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-ec"])
+            .arg(format!("mount -t overlay overlay -o \"$1\" \"$2\"; cd \"$2\"; {script}"))
+            .args(["sh", &options])
+            .arg(target.path())
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn an_overlay_of_the_layers_shows_the_images_files() {
+        let bottom = Builder::default()
+            .folder("etc")
+            .file("etc/removed", b"x")
+            .file("etc/kept", b"kept")
+            .folder("cache")
+            .file("cache/old", b"x")
+            .folder("data")
+            .file("data/old", b"x")
+            .file("turned", b"file")
+            .entry(&Fields { path: "bin/tool", mode: 0o4755, ..Fields::default() }, b"tool")
+            .finish();
+        let middle = Builder::default()
+            .file("etc/.wh.removed", b"")
+            .file("cache/.wh..wh..opq", b"")
+            .file("cache/new", b"x")
+            .file(".wh.data", b"")
+            .folder("turned")
+            .file("turned/inner", b"x")
+            .hard_link("bin/alias", "bin/tool")
+            .finish();
+        let top = Builder::default().folder("data").file("data/new", b"x").finish();
+        let store = TestStore::new();
+        let image = store.load_one(&docker_archive(&[bottom, middle, top], &[]));
+        let snapshot = store.store.prepare("container", &image.id).unwrap();
+
+        let files =
+            run_within(&snapshot, "find . -type f | sort; cat etc/kept; stat -c %h%a bin/tool");
+        let expected = "./bin/alias\n./bin/tool\n./cache/new\n./data/new\n./etc/kept\n\
+                        ./turned/inner\nkept24755\n";
+        assert_eq!(files, expected);
+        store.store.discard("container").unwrap();
+        store.assert_tidy();
+    }
+
+    #[test]
+    fn changes_go_to_the_snapshot_and_with_it() {
+        let store = TestStore::new();
+        let image = store.load_one(&docker_archive(&[layer("f", "image's")], &[]));
+        let snapshot = store.store.prepare("container", &image.id).unwrap();
+        run_within(&snapshot, "echo changed > f; mkdir d; echo x > d/new; rm -r d; mkdir d");
+        assert_eq!(std::fs::read(snapshot.upper.join("f")).unwrap(), b"changed\n");
+        assert_eq!(std::fs::read(store.tree(&image, 0).join("f")).unwrap(), b"image's");
+        assert_eq!(run_within(&snapshot, "cat f"), "changed\n");
+        store.store.discard("container").unwrap();
+        store.assert_tidy();
+        let snapshot = store.store.prepare("container", &image.id).unwrap();
+        assert_eq!(run_within(&snapshot, "cat f"), "image's");
+    }
+
+    #[test]
+    fn an_image_without_layers_is_an_empty_root() {
+        let store = TestStore::new();
+        let image = store.load_one(&docker_archive(&[], &[]));
+        let snapshot = store.store.prepare("container", &image.id).unwrap();
+        assert_eq!(run_within(&snapshot, "ls -A"), "");
+        let store = store.reopen();
+        assert_eq!(store.store.snapshot("container").unwrap(), snapshot);
+    }
+}
