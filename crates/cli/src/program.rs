@@ -26,10 +26,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
         return show_help(rest);
     }
     let command = top_level(name)?;
-    let (command, path, rest) = descend(command, NAME.to_owned(), rest)?;
+    let (command, path, rest) = descend(command, NAME, rest)?;
     match command.body {
         Body::Group(_) => group(command, &path, rest),
-        Body::Action(action) => act(command, action, path, rest, options),
+        Body::Action(action) => act(command, action, &path, rest, options),
     }
 }
 
@@ -90,7 +90,7 @@ type Found<'a> = (&'static Command, String, &'a [String]);
 /// Follows the words through groups, as far as they name something.
 fn descend<'a>(
     mut command: &'static Command,
-    path: String,
+    path: &str,
     mut words: &'a [String],
 ) -> Result<Found<'a>, Failure> {
     let mut path = format!("{path} {}", command.name);
@@ -137,20 +137,20 @@ fn group(command: &'static Command, path: &str, words: &[String]) -> Result<(), 
 fn act(
     command: &'static Command,
     action: Action,
-    path: String,
+    path: &str,
     words: &[String],
     options: GlobalOptions,
 ) -> Result<(), Failure> {
-    let parsed = match parse(command, path.clone(), words) {
-        Err(error) => return Err(usage_failure(command, &path, &error.0)),
+    let parsed = match parse(command, path.to_owned(), words) {
+        Err(error) => return Err(usage_failure(command, path, &error.0)),
         Ok(Outcome::Help { deprecated_shorthand }) => {
-            return print_help(command, &path, deprecated_shorthand);
+            return print_help(command, path, deprecated_shorthand);
         }
         Ok(Outcome::Ready(parsed)) => parsed,
     };
     // `run` and `create` have a flag of their own, as `-h` is the host's name there.
     if command.every_flag().any(|flag| flag.long == "help") && parsed.switch("help") {
-        return print_help(command, &path, false);
+        return print_help(command, path, false);
     }
     for notice in &parsed.notices {
         output::print(&format!("{notice}\n"))?;
@@ -177,7 +177,7 @@ fn show_help(words: &[String]) -> Result<(), Failure> {
     };
     let unknown = || Failure::new(format!("unknown help topic: {}", words.join(" ")));
     let command = top_level(name).map_err(|_| unknown())?;
-    let (command, path, rest) = descend(command, NAME.to_owned(), rest).map_err(|_| unknown())?;
+    let (command, path, rest) = descend(command, NAME, rest).map_err(|_| unknown())?;
     if !rest.is_empty() {
         return Err(unknown());
     }

@@ -141,7 +141,7 @@ impl Parsed {
                 return Err(UsageError(format!("--{} is not supported by wharf yet", flag.long)));
             }
             Visibility::Deprecated(advice) => {
-                self.notices.push(format!("Flag --{} has been deprecated, {advice}", flag.long))
+                self.notices.push(format!("Flag --{} has been deprecated, {advice}", flag.long));
             }
             Visibility::Shown | Visibility::Hidden => {}
         }

@@ -33,7 +33,7 @@ fn line(command: &'static Command, words: &str) -> Result<Outcome, String> {
 }
 
 #[track_caller]
-fn check(words: &str, expected: Expect) {
+fn check(words: &str, expected: &Expect) {
     let Ok(Outcome::Ready(parsed)) = line(&COMMAND, words) else { panic!("{words}") };
     let shown = format!(
         "hot={} spicy={} name={:?} guests={} with={:?} oil={} {:?} {:?}",
@@ -51,20 +51,23 @@ fn check(words: &str, expected: Expect) {
 
 #[test]
 fn flags_have_many_spellings() {
-    check("soup", expect![[r#"hot=false spicy=true name="" guests=-1 with=[] oil=0 ["soup"] []"#]]);
+    check(
+        "soup",
+        &expect![[r#"hot=false spicy=true name="" guests=-1 with=[] oil=0 ["soup"] []"#]],
+    );
     check(
         "-ti -n x soup --with=a -wb --and c",
-        expect![[
+        &expect![[
             r#"hot=true spicy=true name="x" guests=-1 with=["a", "b", "c"] oil=0 ["soup"] []"#
         ]],
     );
     check(
         "-tn=x --spicy=false --guests 0x10 -o 4k -- soup -t",
-        expect![[r#"hot=true spicy=false name="x" guests=16 with=[] oil=4096 ["soup", "-t"] []"#]],
+        &expect![[r#"hot=true spicy=false name="x" guests=16 with=[] oil=4096 ["soup", "-t"] []"#]],
     );
     check(
         "--boil - soup",
-        expect![[
+        &expect![[
             r#"hot=false spicy=true name="" guests=-1 with=[] oil=0 ["-", "soup"] ["Flag --boil has been deprecated, use --hot instead"]"#
         ]],
     );

@@ -30,12 +30,12 @@ fn resolve(text: &str, now: Timestamp, zone: &TimeZone) -> Result<String, String
 
 /// A time without a zone is the user's; a date alone is its midnight.
 fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    let text = text.strip_suffix('Z').map_or_else(|| text.to_owned(), |text| format!("{text}"));
+    let text = text.strip_suffix('Z').unwrap_or(text);
     let padded = match text.len() {
         // `2006-01-02T15` and `2006-01-02T15:04`.
         13 => format!("{text}:00:00"),
         16 => format!("{text}:00"),
-        _ => text,
+        _ => text.to_owned(),
     };
     let time: DateTime = padded.parse().ok()?;
     time.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())

@@ -42,7 +42,7 @@ pub(crate) fn indent(text: &str, step: &str) -> String {
             }
             '{' | '[' => {
                 layout.text.push(letter);
-                while letters.next_if(|letter| letter.is_ascii_whitespace()).is_some() {}
+                while letters.next_if(char::is_ascii_whitespace).is_some() {}
                 match letters.next_if(|letter| matches!(letter, '}' | ']')) {
                     Some(end) => layout.text.push(end),
                     None => layout.open(),

@@ -8,6 +8,9 @@ use super::head::{Head, malformed};
 /// The longest line between two chunks.
 const CHUNK_LINE_MAX: u64 = 4096;
 
+/// The most room that is made before anything has come.
+const ROOM_MAX: usize = 16 << 20;
+
 /// The body of an answer.
 #[derive(Debug)]
 pub struct Body {
@@ -46,6 +49,16 @@ impl Body {
     /// The connection, if the body was read to its end and another request may follow.
     pub(super) fn into_reusable(self) -> Option<Connection> {
         (self.keeps_alive && self.rest == Rest::Nothing).then_some(self.connection)
+    }
+
+    /// How much room to make for it. What an engine announces is not trusted blindly.
+    pub(super) fn length_hint(&self) -> usize {
+        match self.rest {
+            Rest::Nothing => 0,
+            // A byte more, to find the end without growing.
+            Rest::Bytes(length) => usize::try_from(length + 1).unwrap_or(ROOM_MAX).min(ROOM_MAX),
+            Rest::Chunks(_) | Rest::UntilClosed => 4096,
+        }
     }
 
     fn read_up_to(&mut self, limit: u64, buffer: &mut [u8]) -> io::Result<usize> {

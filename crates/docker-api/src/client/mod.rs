@@ -183,8 +183,8 @@ impl Response<'_> {
 
     /// The whole body. The connection can then be used again.
     pub fn bytes(mut self) -> Result<Vec<u8>, ClientError> {
-        let mut bytes = Vec::new();
         let mut body = self.body.take().expect("the body is taken only here and below");
+        let mut bytes = Vec::with_capacity(body.length_hint());
         body.read_to_end(&mut bytes).map_err(ClientError::Receive)?;
         if let Some(connection) = body.into_reusable() {
             self.client.keep(connection);

@@ -1,10 +1,10 @@
 //! `wharf ps`: containers as a list.
 
 use docker_api::client::Request;
-use docker_api::containers::ContainerSummary;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::listed::{self, Listed};
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::{FORMAT_HELP, filters_parameter};
 use crate::failure::Failure;
@@ -75,7 +75,8 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
         .query_some("limit", Some(last.to_string()).filter(|_| last > 0).as_deref())
         .query_set("size", with_size)
         .query_some("filters", filters_parameter(parsed).as_deref());
-    let containers: Vec<ContainerSummary> = session.client()?.json(request)?;
+    let answer = session.client()?.send(request)?.bytes()?;
+    let containers = listed::read(&answer)?;
     let (now, is_short) = (Timestamp::now(), !parsed.switch("no-trunc"));
     let rows: Vec<_> =
         containers.iter().map(|container| ContainerRow { container, is_short, now }).collect();
@@ -91,11 +92,8 @@ fn asks_for_size(parsed: &Parsed, format: &str, quiet: bool) -> Result<bool, Fai
     }
     let template = Template::parse(format)
         .map_err(|error| Failure::new(format!("failed to parse template: {error}")))?;
-    let probe = ContainerRow {
-        container: &ContainerSummary::default(),
-        is_short: true,
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let probe =
+        ContainerRow { container: &Listed::default(), is_short: true, now: Timestamp::UNIX_EPOCH };
     template
         .row(&probe, &mut String::new())
         .map_err(|error| Failure::new(format!("failed to execute template: {error}")))?;
@@ -116,7 +114,7 @@ fn layout(format: &str, quiet: bool, with_size: bool) -> String {
 
 /// A container in the list.
 pub(crate) struct ContainerRow<'a> {
-    pub(crate) container: &'a ContainerSummary,
+    pub(crate) container: &'a Listed<'a>,
     pub(crate) is_short: bool,
     pub(crate) now: Timestamp,
 }
@@ -146,7 +144,7 @@ impl Row for ContainerRow<'_> {
         let container = self.container;
         let text = match name {
             "ID" if self.is_short => short_id(&container.id).to_owned(),
-            "ID" => container.id.clone(),
+            "ID" => container.id.to_string(),
             "Names" => self.names(),
             "Image" => self.image(),
             "Command" if self.is_short => quote::quote(&ellipsis(&container.command, 20)),
@@ -154,8 +152,8 @@ impl Row for ContainerRow<'_> {
             "CreatedAt" => times::go_time(container.created),
             "RunningFor" => units::ago(container.created, self.now),
             "Ports" => ports::display(&container.ports),
-            "State" => container.state.clone(),
-            "Status" => container.status.clone(),
+            "State" => container.state.to_string(),
+            "Status" => container.status.to_string(),
             "Size" => self.size(),
             "Labels" => joined(container.labels.as_ref()),
             "Mounts" => self.mounts(),
@@ -163,16 +161,7 @@ impl Row for ContainerRow<'_> {
                 let mounts = container.mounts.iter();
                 mounts.filter(|mount| mount.driver == "local").count().to_string()
             }
-            "Networks" => {
-                let networks = container.network_settings.as_ref();
-                let networks = networks.and_then(|settings| settings.networks.as_ref());
-                networks
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, _)| name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(",")
-            }
+            "Networks" => container.networks().join(","),
             _ => return Value::Null,
         };
         text.into()
@@ -215,7 +204,7 @@ impl ContainerRow<'_> {
             return "<no image>".to_owned();
         }
         if !self.is_short {
-            return image.clone();
+            return image.to_string();
         }
         let short = short_id(&self.container.image_id);
         if short == short_id(image) {
@@ -226,7 +215,7 @@ impl ContainerRow<'_> {
                 references::Reference { digest: None, ..reference }.familiar()
             }
             Ok(reference) => reference.familiar_name(),
-            Err(_) => image.clone(),
+            Err(_) => image.to_string(),
         }
     }
 
@@ -241,7 +230,7 @@ impl ContainerRow<'_> {
     fn mounts(&self) -> String {
         let mounts = self.container.mounts.iter().map(|mount| {
             let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
-            if self.is_short { ellipsis(name, 15) } else { name.clone() }
+            if self.is_short { ellipsis(name, 15) } else { name.to_string() }
         });
         mounts.collect::<Vec<_>>().join(",")
     }

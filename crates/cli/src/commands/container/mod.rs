@@ -11,6 +11,7 @@ mod export;
 pub(crate) mod inspect;
 mod kill;
 pub(crate) mod list;
+pub(crate) mod listed;
 mod logs;
 mod pause;
 mod port;

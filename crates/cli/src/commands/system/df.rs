@@ -8,6 +8,7 @@ use super::disk_usage_rows;
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::FORMAT_HELP;
 use crate::commands::container::list::ContainerRow;
+use crate::commands::container::listed::Listed;
 use crate::commands::image::ImageRow;
 use crate::commands::volume::VolumeRow;
 use crate::failure::Failure;
@@ -77,7 +78,8 @@ fn show_all(usage: &DiskUsage) -> Result<(), Failure> {
             }
         })
         .collect();
-    let mut containers: Vec<_> = usage.containers.iter().flatten().cloned().collect();
+    let mut containers: Vec<_> =
+        usage.containers.iter().flatten().cloned().map(Listed::from).collect();
     // What the image takes is the image's.
     containers.iter_mut().for_each(|container| container.size_root_fs = 0);
     let containers: Vec<_> = containers

@@ -1,7 +1,7 @@
 //! `wharf system prune`: removes everything that nobody uses.
 
 use docker_api::client::{Client, Request};
-use serde::Deserialize;
+use docker_api::system::BuildPruneReport;
 
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::container::prune::{removed, report};
@@ -89,13 +89,6 @@ fn question(all: bool, volumes: bool, filters: &docker_api::Filters) -> String {
     }
     question.push_str("\nAre you sure you want to continue?");
     question
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct BuildPruneReport {
-    caches_deleted: Option<Vec<String>>,
-    space_reclaimed: u64,
 }
 
 /// A builder's cache, where the engine has a builder.

@@ -19,7 +19,7 @@ pub(super) fn for_values(scope: &Scope) -> Functions {
             "json",
             Arc::new(move |arguments| Ok(text(&json(argument("json", arguments, 0)?, &documents)))),
         ),
-        ("index", Arc::new(|arguments| index(arguments))),
+        ("index", Arc::new(index)),
         (
             "split",
             Arc::new(|arguments| {
