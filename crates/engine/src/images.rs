@@ -132,7 +132,8 @@ impl Removal<'_> {
             && let Some(view) = self.user(image, |_| true)
         {
             return Err(RemoveImageError::ReferenceInUse {
-                reference: reference.familiar(),
+                // As it was typed, which is what Docker repeats.
+                reference: name.to_owned(),
                 container: view.id.short().to_owned(),
                 image: image.id.short(),
             });

@@ -13,7 +13,7 @@ use super::record::{self, Record, RecordedPhase};
 use super::requests::{CreateContainer, Created};
 use super::spec::{ContainerSpec, IpcMode, PidMode};
 use super::supervisor::{self, blocking};
-use super::{ContainerId, mounts};
+use super::{ContainerId, mounts, warnings};
 use crate::engine::Parts;
 use crate::events::ObjectKind;
 use crate::metadata::CONTAINERS;
@@ -93,6 +93,8 @@ async fn make(
             return Err(error);
         }
     };
+    let limits = parts.settings.default_ulimits.iter().chain(&request.spec.limits.ulimits);
+    let warnings = warnings::about_ulimits(limits);
     let record = Record {
         version: record::VERSION,
         id: id.to_string(),
@@ -121,7 +123,8 @@ async fn make(
     let attributes = record.event_attributes();
     parts.registry.insert(supervisor::spawn(parts, record, None));
     parts.events.publish(ObjectKind::Container, "create", id.as_str(), attributes);
-    Ok(Vec::new())
+    tracing::debug!(container = %id, name, "a container was made");
+    Ok(warnings)
 }
 
 /// Makes the folders that are the container's own.

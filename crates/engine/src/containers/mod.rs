@@ -22,6 +22,7 @@ pub(crate) mod supervisor;
 mod top;
 pub mod view;
 mod wait;
+mod warnings;
 
 pub(crate) use create::create;
 pub use errors::*;

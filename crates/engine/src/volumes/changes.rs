@@ -18,6 +18,9 @@ use crate::names;
 /// The only driver.
 const LOCAL: &str = "local";
 
+/// What Docker's local driver knows: a mount for the volume, and a quota.
+const MOUNT_OPTIONS: [&str; 4] = ["type", "device", "o", "size"];
+
 /// Docker's label on volumes that were made for one container.
 const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
@@ -71,10 +74,15 @@ fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result
         });
     }
     match options.keys().next() {
-        Some(option) => {
-            Err(VolumeError::InvalidOption { name: name.to_owned(), option: option.clone() })
-        }
         None => Ok(()),
+        Some(option) => {
+            let (name, option) = (name.to_owned(), option.clone());
+            Err(if MOUNT_OPTIONS.contains(&option.as_str()) {
+                VolumeError::UnsupportedOption { name, option }
+            } else {
+                VolumeError::InvalidOption { name, option }
+            })
+        }
     }
 }
 

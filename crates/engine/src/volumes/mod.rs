@@ -57,6 +57,9 @@ pub enum VolumeError {
     UnknownDriver { name: String, driver: String },
     #[error("create {name}: invalid option: \"{option}\"")]
     InvalidOption { name: String, option: String },
+    /// The local driver's mount options.
+    #[error("create {name}: the option \"{option}\" of the local driver does not work yet")]
+    UnsupportedOption { name: String, option: String },
     #[error("remove {name}: volume is in use - [{}]", containers.join(", "))]
     InUse { name: String, containers: Vec<String> },
     #[error("cannot {doing} volume {name}")]
@@ -72,6 +75,7 @@ impl Explain for VolumeError {
             Self::InvalidName { .. } | Self::NameTooShort | Self::InvalidOption { .. } => {
                 Kind::Invalid
             }
+            Self::UnsupportedOption { .. } => Kind::NotImplemented,
             Self::InUse { .. } => Kind::Conflict,
             Self::Files { .. } | Self::Record { .. } => Kind::Internal,
         }

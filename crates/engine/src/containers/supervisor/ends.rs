@@ -57,6 +57,9 @@ impl Supervisor {
     /// The process has ended; `true` if the container goes with it.
     pub(super) async fn note_end(&mut self, state: protocol::State) -> bool {
         self.forget_execs();
+        tracing::debug!(
+            container = %self.id, exit_code = state.exit_code, "a container's process has ended"
+        );
         let is_final = state.phase == protocol::Phase::Exited;
         self.adopt_state(&state);
         let attributes = [
@@ -139,6 +142,7 @@ impl Supervisor {
         match remove::remove(&self.parts, &self.record, options.volumes).await {
             Ok(()) => {
                 self.tell("destroy", []);
+                tracing::debug!(container = %self.id, "a container was removed");
                 self.parts.registry.remove(&self.id, &self.record.name);
                 self.ends += 1;
                 self.snapshot.send_modify(|snapshot| {

@@ -201,6 +201,7 @@ impl Supervisor {
                 self.record_later();
                 self.tell_resources("mount", "connect");
                 self.tell("start", []);
+                tracing::debug!(container = %self.id, "a container was started");
                 Ok(Outcome::Changed)
             }
             Err(error) => {
