@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use docker_api::ApiVersion;
+use docker_api::images::ImageSummary;
 use docker_api::system::{
     BuildPruneReport, Commit, ComponentVersion, DiskUsage, FirewallInfo, IndexConfig, PlatformName,
     PluginsInfo, RegistryConfig, RuntimeInfo, SwarmInfo, SystemInfo, VersionInfo,
@@ -205,7 +206,7 @@ pub(crate) async fn disk_usage(request: Request) -> Result<Response<Answer>, Api
     let wants = |kind: &str| wanted.contains(&kind);
     let engine = request.engine();
     let mut usage = DiskUsage {
-        images: wants("image").then(|| image_summaries(engine, true, |_| true)),
+        images: wants("image").then(|| images(engine)),
         build_cache: wants("build-cache").then(Vec::new),
         ..DiskUsage::default()
     };
@@ -222,6 +223,17 @@ pub(crate) async fn disk_usage(request: Request) -> Result<Response<Answer>, Api
     }
     versions::disk_usage(request.version, &mut usage);
     Ok(json(StatusCode::OK, &usage))
+}
+
+/// Here, and only here, a Docker engine writes lists of no names as `null`.
+fn images(engine: &Engine) -> Vec<ImageSummary> {
+    let mut images = image_summaries(engine, true, |_| true);
+    for image in &mut images {
+        for names in [&mut image.repo_tags, &mut image.repo_digests] {
+            *names = names.take().filter(|names| !names.is_empty());
+        }
+    }
+    images
 }
 
 async fn volumes(engine: &Engine) -> Result<Vec<Volume>, ApiError> {

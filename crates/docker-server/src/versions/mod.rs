@@ -163,6 +163,9 @@ pub(crate) fn image_inspect(version: ApiVersion, image: &mut serde_json::Value) 
     if version <= up_to_1_49::LAST {
         up_to_1_49::image_inspect(image);
     }
+    if version <= up_to_1_44::LAST {
+        up_to_1_44::image_inspect(image);
+    }
     if version <= up_to_1_43::LAST {
         up_to_1_43::image_inspect(image);
     }
@@ -184,8 +187,9 @@ pub(crate) fn info(version: ApiVersion, info: &mut SystemInfo) {
 }
 
 pub(crate) fn disk_usage(version: ApiVersion, usage: &mut DiskUsage) {
+    let images = usage.images.as_deref_mut().unwrap_or_default();
     if version <= up_to_1_43::LAST {
-        up_to_1_43::image_list(usage.images.as_deref_mut().unwrap_or_default());
+        up_to_1_43::image_list(images);
     }
 }
 

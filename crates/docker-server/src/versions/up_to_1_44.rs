@@ -1,7 +1,8 @@
 //! API 1.44 and older.
 
 use docker_api::ApiVersion;
-use docker_api::containers::{ContainerInspect, CreateRequest};
+use docker_api::containers::{ContainerConfig, ContainerInspect, CreateRequest};
+use serde_json::Value;
 
 use crate::http::ApiError;
 
@@ -16,6 +17,14 @@ pub(super) fn create(request: &mut CreateRequest) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// An image told of the container that it was committed from, even where there was none.
+pub(super) fn image_inspect(image: &mut Value) {
+    let Ok(nothing) = serde_json::to_value(ContainerConfig::default()) else { return };
+    let Some(members) = image.as_object_mut() else { return };
+    let after_created = members.keys().position(|name| name == "Created").map_or(0, |at| at + 1);
+    members.shift_insert(after_created, "ContainerConfig".to_owned(), nothing);
 }
 
 /// Aliases had the container's id and host name among them, on networks of the user's.

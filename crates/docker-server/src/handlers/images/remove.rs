@@ -68,6 +68,6 @@ pub(super) fn named(repository: &str, tag: &str) -> Result<Reference, ApiError> 
     }
     match tag {
         "" => Ok(reference.or_latest()),
-        tag => Ok(reference.with_tag(tag)?),
+        tag => reference.with_tag(tag).map_err(|_| ApiError::invalid("invalid tag format")),
     }
 }
