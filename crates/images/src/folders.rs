@@ -67,9 +67,22 @@ impl Folders {
         &self.unfinished
     }
 
+    /// Removes what earlier processes left in `unfinished`, soon. To be called before anything
+    /// is made there.
+    pub(crate) fn remove_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.unfinished)? {
+            let entry = entry?;
+            // Until it is gone its name is taken.
+            let number = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+            if let Some(number) = number {
+                self.handed_out.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+            }
+            self.remover.remove_later(entry.path());
+        }
+        Ok(())
+    }
+
     /// A path that nobody has, for something that is not yet, or no longer, in its place.
-    ///
-    /// The folder is empty when the store is opened, so that a number is enough.
     pub(crate) fn unfinished_path(&self) -> PathBuf {
         let number = self.handed_out.fetch_add(1, Ordering::Relaxed);
         self.unfinished.join(number.to_string())

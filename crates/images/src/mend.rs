@@ -17,7 +17,6 @@ use crate::folders::Folders;
 use crate::image::{Image, ImageId, Layer, parse_config};
 use crate::layers::{Layers, chain_ids};
 use crate::records::{Change, ImageRecord, LayerRecord, Records};
-use crate::removal::remove_tree;
 use crate::settle::this_boot;
 use crate::snapshots;
 use crate::store::{OpenError, Parts};
@@ -30,7 +29,7 @@ pub(crate) fn open(root: &Path, database: Arc<Database>) -> Result<Parts, OpenEr
         let path = path.to_owned();
         move |source| OpenError::Folder { path, source }
     };
-    empty(folders.unfinished()).map_err(in_folder(folders.unfinished()))?;
+    folders.remove_unfinished().map_err(in_folder(folders.unfinished()))?;
 
     let records = Records::new(database);
     let mut recorded = records.read().map_err(|source| OpenError::Records { source })?;
@@ -53,14 +52,6 @@ pub(crate) fn open(root: &Path, database: Arc<Database>) -> Result<Parts, OpenEr
 
     let layers = Layers::new(recorded.layers, snapshots);
     Ok(Parts::new(folders, records, layers, Catalog::new(images, recorded.names)))
-}
-
-/// Removes everything in a folder.
-fn empty(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        remove_tree(&entry?.path())?;
-    }
-    Ok(())
 }
 
 /// What a folder holds whose entries are named by digests.

@@ -65,11 +65,10 @@ pub(crate) fn prepare(parts: &Parts, name: &str, id: &ImageId) -> Result<Snapsho
     let catalog = parts.catalog();
     let image = catalog.image(id).ok_or(SnapshotError::NoSuchImage { image: *id })?;
     let top = image.layers.last().map(|layer| layer.chain_id);
-    if parts.layers.snapshot(name).is_some() {
+    // From here on the layers stay, whatever becomes of the image.
+    if !parts.layers.put_snapshot(name, top) {
         return Err(SnapshotError::Exists { name: name.to_owned() });
     }
-    // From here on the layers stay, whatever becomes of the image.
-    parts.layers.put_snapshot(name, top);
     let is_complete = top.is_none_or(|top| parts.layers.record(&top).is_some());
     let made = if is_complete {
         make(&parts.folders, &place, top.as_ref())

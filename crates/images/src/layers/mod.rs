@@ -16,6 +16,7 @@ pub(crate) mod unpack;
 mod tests;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -158,9 +159,15 @@ impl Layers {
         }
     }
 
-    /// Remembers what a snapshot lies upon.
-    pub(crate) fn put_snapshot(&self, name: &str, top: Option<Digest>) {
-        self.snapshots().insert(name.to_owned(), top);
+    /// Remembers what a new snapshot lies upon. Whether the name was free.
+    pub(crate) fn put_snapshot(&self, name: &str, top: Option<Digest>) -> bool {
+        match self.snapshots().entry(name.to_owned()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(top);
+                true
+            }
+        }
     }
 
     /// Forgets a snapshot, and answers with what it lay upon.
