@@ -12,6 +12,13 @@ pub fn ignore(signal: i32) -> io::Result<()> {
     if previous == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Undoes [`ignore`].
+pub fn heed(signal: i32) -> io::Result<()> {
+    // SAFETY: the default action is the kernel's, and runs no code of ours.
+    let previous = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    if previous == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Sends `signal` to a process. Any number goes, real-time signals included, which is why this
 /// does not use rustix: it knows the named ones only.
 ///
@@ -40,6 +47,28 @@ pub fn block_all() -> io::Result<()> {
     let code =
         unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut()) };
     if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+/// Lets a program that is started hear signals again which this thread keeps waiting: it would
+/// inherit the mask.
+pub fn unblock_in(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the whole set.
+    let none = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        none.assume_init()
+    };
+    // SAFETY: between `fork` and `execve` only `sigprocmask` is called, which is
+    // async-signal-safe (`signal-safety(7)`).
+    unsafe {
+        command.pre_exec(move || {
+            match libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+    }
 }
 
 /// Waits for the next signal that [`block_all`] kept.
@@ -88,6 +117,19 @@ mod tests {
             block_all().unwrap();
             send(own.as_fd(), libc::SIGTERM).unwrap();
             wait().unwrap()
+        });
+        assert_eq!(code.unwrap(), libc::SIGTERM);
+    }
+
+    #[test]
+    fn a_program_can_be_started_with_no_signal_blocked() {
+        let code = in_forked_process(|| {
+            block_all().unwrap();
+            let mut command = std::process::Command::new("/bin/sh");
+            command.args(["-c", "kill -TERM $$; exit 0"]);
+            unblock_in(&mut command);
+            let status = command.status().unwrap();
+            std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)
         });
         assert_eq!(code.unwrap(), libc::SIGTERM);
     }

@@ -45,13 +45,13 @@ pub(crate) fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(program: &OsString, arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
-    // Before there is a child, so that nothing is missed; the child starts with none blocked.
+    // Before there is a child, so that nothing is missed.
     signals::block_all()?;
-    let child = Command::new(program)
-        .args(arguments)
-        // A group of its own, so that the terminal's signals reach it once and not twice.
-        .process_group(0)
-        .spawn()?;
+    let mut command = Command::new(program);
+    // A group of its own, so that the terminal's signals reach it once and not twice.
+    command.args(arguments).process_group(0);
+    signals::unblock_in(&mut command);
+    let child = command.spawn()?;
     let pid = Pid::from_raw(child.id().cast_signed()).expect("a child has a pid");
     let process = pidfd_open(pid, PidfdFlags::empty())?;
     // Fails without a terminal, where there is nothing to hand over.
