@@ -310,7 +310,9 @@ impl Container {
     /// As it is, and not as it was told to be last: a client that has seen an exec's stream
     /// end asks for its exit code sooner than the news of it gets here.
     pub(crate) async fn current_exec_view(&self, id: &str) -> Result<ExecView, ExecError> {
-        if self.exec_view(id)?.is_running {
+        // Not `is_running`: a short one may have ended before its start is noted here, and
+        // the question waits behind that start.
+        if self.exec_view(id)?.exit_code.is_none() {
             // Without its container it has ended, and the news of that has come first.
             let _ = self.ask_control(|reply| Message::RefreshExecs { reply }).await;
         }
