@@ -108,8 +108,7 @@ pub(crate) fn process_id() -> isize {
 pub(crate) fn write_all(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         // SAFETY: the kernel reads `bytes.len()` bytes from where they are.
-        let written =
-            unsafe { call(number::WRITE, [1, bytes.as_ptr() as usize, bytes.len(), 0]) };
+        let written = unsafe { call(number::WRITE, [1, bytes.as_ptr() as usize, bytes.len(), 0]) };
         match usize::try_from(written) {
             Ok(written) if written > 0 => bytes = &bytes[written.min(bytes.len())..],
             _ => return false,
@@ -120,8 +119,7 @@ pub(crate) fn write_all(mut bytes: &[u8]) -> bool {
 
 fn open(path: &CStr) -> Option<usize> {
     // SAFETY: the kernel reads the path up to its NUL.
-    let opened =
-        unsafe { call(number::OPENAT, [CURRENT_FOLDER, path.as_ptr() as usize, 0, 0]) };
+    let opened = unsafe { call(number::OPENAT, [CURRENT_FOLDER, path.as_ptr() as usize, 0, 0]) };
     usize::try_from(opened).ok()
 }
 
@@ -137,8 +135,7 @@ pub(crate) fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     while length < buffer.len() {
         let rest = &mut buffer[length..];
         // SAFETY: the kernel writes at most `rest.len()` bytes to where they belong.
-        let read =
-            unsafe { call(number::READ, [file, rest.as_mut_ptr() as usize, rest.len(), 0]) };
+        let read = unsafe { call(number::READ, [file, rest.as_mut_ptr() as usize, rest.len(), 0]) };
         match usize::try_from(read) {
             Ok(read) if read > 0 => length += read,
             _ => break,
@@ -153,10 +150,7 @@ pub(crate) fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8
     let address = buffer.as_mut_ptr() as usize;
     // SAFETY: the kernel reads the path up to its NUL, and writes at most `buffer.len()` bytes.
     let length = unsafe {
-        call(
-            number::READLINKAT,
-            [CURRENT_FOLDER, path.as_ptr() as usize, address, buffer.len()],
-        )
+        call(number::READLINKAT, [CURRENT_FOLDER, path.as_ptr() as usize, address, buffer.len()])
     };
     buffer.get(..usize::try_from(length).ok()?)
 }
@@ -168,8 +162,7 @@ pub(crate) fn names_in(path: &CStr, mut visit: impl FnMut(&[u8])) -> bool {
     loop {
         let address = buffer.as_mut_ptr() as usize;
         // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer.
-        let length =
-            unsafe { call(number::GETDENTS, [folder, address, buffer.len(), 0]) };
+        let length = unsafe { call(number::GETDENTS, [folder, address, buffer.len(), 0]) };
         let entries = usize::try_from(length).ok().and_then(|length| buffer.get(..length));
         match entries {
             Some(entries) if !entries.is_empty() => visit_entries(entries, &mut visit),

@@ -7,21 +7,68 @@ use crate::kernel;
 
 /// Bits of the capability sets, in the kernel's order.
 const CAPABILITIES: [&str; 41] = [
-    "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid",
-    "setpcap", "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw",
-    "ipc_lock", "ipc_owner", "sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct",
-    "sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time", "sys_tty_config", "mknod",
-    "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog",
-    "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore",
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
 ];
 
 /// The width of a line.
 const WIDTH: usize = 78;
 
+/// The width of what comes before a line's text.
+const TOPIC_WIDTH: usize = 16;
+
+/// Adds formatted text. A page takes whatever fits, so that there is no error to look at.
+macro_rules! put {
+    ($page:expr, $($argument:tt)*) => {
+        let _ = write!($page, $($argument)*);
+    };
+}
+
 /// The page under construction. It is written in one go, so that nothing comes between.
 struct Page {
     text: [u8; 8192],
     length: usize,
+    /// Bytes of the current line.
+    column: usize,
 }
 
 impl Write for Page {
@@ -31,24 +78,30 @@ impl Write for Page {
     }
 }
 
-/// Adds formatted text. A page takes whatever fits, so that there is no error to look at.
-macro_rules! put {
-    ($page:expr, $($argument:tt)*) => {
-        let _ = write!($page, $($argument)*);
-    };
-}
-
 impl Page {
     fn bytes(&mut self, bytes: &[u8]) {
         let space = &mut self.text[self.length..];
         let length = bytes.len().min(space.len());
         space[..length].copy_from_slice(&bytes[..length]);
         self.length += length;
+        for byte in bytes {
+            self.column = if *byte == b'\n' { 0 } else { self.column + 1 };
+        }
+    }
+
+    /// Adds one of several words, on a new line if this one is full.
+    fn word(&mut self, word: &str) {
+        if self.column + 1 + word.len() > WIDTH {
+            put!(self, "\n{:<TOPIC_WIDTH$}", "");
+        } else if self.column > TOPIC_WIDTH {
+            self.bytes(b" ");
+        }
+        self.bytes(word.as_bytes());
     }
 
     /// Begins a line with what it is about.
     fn topic(&mut self, name: &str) {
-        put!(self, "  {name:<14}");
+        put!(self, "  {name:<0$}", TOPIC_WIDTH - 2);
     }
 
     /// The number of a namespace, which tells it from the host's.
@@ -65,7 +118,7 @@ impl Page {
 
 /// Prints the page. Whether that worked.
 pub(crate) fn print() -> bool {
-    let mut page = Page { text: [0; 8192], length: 0 };
+    let mut page = Page { text: [0; 8192], length: 0, column: 0 };
     page.bytes(
         b"\nHello from a container!\n\n\
         This is not a virtual machine. It is a process of your Linux kernel, like any\n\
@@ -149,11 +202,8 @@ fn files(page: &mut Page) {
 
 fn network(page: &mut Page) {
     page.topic("network");
-    let mut count = 0;
     let is_known = kernel::names_in(c"/sys/class/net", |name| {
-        page.bytes(if count == 0 { b"" } else { b", " });
-        page.bytes(name);
-        count += 1;
+        page.word(core::str::from_utf8(name).unwrap_or("?"));
     });
     if !is_known {
         page.bytes(b"no list of interfaces");
@@ -182,18 +232,11 @@ fn capabilities(page: &mut Page, status: &[u8]) {
     for digit in field(status, "CapEff:") {
         mask = mask << 4 | u64::from((*digit as char).to_digit(16).unwrap_or_default());
     }
-    put!(page, "{} of root's {}: ", mask.count_ones(), CAPABILITIES.len());
-    let mut column = 18 + 15;
+    put!(page, "{} of root's {}:", mask.count_ones(), CAPABILITIES.len());
     for (bit, name) in CAPABILITIES.iter().enumerate() {
-        if mask & 1 << bit == 0 {
-            continue;
+        if mask & 1 << bit != 0 {
+            page.word(name);
         }
-        if column + name.len() + 1 > WIDTH {
-            put!(page, "\n{:<16}", "");
-            column = 16;
-        }
-        put!(page, "{name} ");
-        column += name.len() + 1;
     }
     page.bytes(b"\n");
 }
@@ -214,7 +257,7 @@ fn system_calls(page: &mut Page, status: &[u8]) {
 /// Things that are dangerous or none of a container's business.
 fn hidden(page: &mut Page) {
     page.topic("hidden");
-    let mut count = 0;
+    let mut is_any = false;
     let mut buffer = [0; 1];
     for (path, name) in [
         (c"/proc/kcore", "/proc/kcore"),
@@ -223,19 +266,19 @@ fn hidden(page: &mut Page) {
         (c"/dev/mem", "/dev/mem"),
     ] {
         if kernel::read(path, &mut buffer).is_none_or(<[u8]>::is_empty) {
-            put!(page, "{}{name}", if count == 0 { "" } else { ", " });
-            count += 1;
+            page.word(name);
+            is_any = true;
         }
     }
     for (path, name) in [(c"/sys/firmware", "/sys/firmware"), (c"/proc/acpi", "/proc/acpi")] {
         let mut entries = 0;
         kernel::names_in(path, |_| entries += 1);
         if entries == 0 {
-            put!(page, "{}{name}", if count == 0 { "" } else { ", " });
-            count += 1;
+            page.word(name);
+            is_any = true;
         }
     }
-    page.bytes(if count == 0 { b"nothing\n" } else { b"\n" });
+    page.bytes(if is_any { b"\n" } else { b"nothing\n" });
 }
 
 /// The value of a field of `/proc/self/status`.
