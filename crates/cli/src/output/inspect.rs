@@ -108,7 +108,7 @@ pub(crate) fn inspect(
 enum Layout {
     Indented,
     Compact,
-    Template(Template),
+    Template(Box<Template>),
 }
 
 impl Layout {
@@ -116,7 +116,7 @@ impl Layout {
         match format {
             "" => Ok(Self::Indented),
             "json" => Ok(Self::Compact),
-            source => Template::parse(source).map(Self::Template).map_err(|error| {
+            source => Template::parse(source).map(Box::new).map(Self::Template).map_err(|error| {
                 Failure::new(format!("template parsing error: {error}"))
                     .with_status(STATUS_BAD_TEMPLATE)
             }),

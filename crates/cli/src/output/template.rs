@@ -10,7 +10,8 @@ mod functions;
 mod scope;
 mod source;
 
-use std::sync::Arc;
+use std::cell::OnceCell;
+use std::sync::{Arc, PoisonError};
 
 use gotmpl::{MissingKey, TemplateError};
 use serde_json::Value;
@@ -26,6 +27,15 @@ pub(crate) struct Template {
     source: String,
     /// What to print one after the other, if that is all there is to it.
     simple: Option<Vec<Segment>>,
+    /// Ready to be filled: so that what is missing is shown, and so that it is refused.
+    open: OnceCell<Compiled>,
+    strict: OnceCell<Compiled>,
+}
+
+/// A template that `gotmpl` has read.
+struct Compiled {
+    template: gotmpl::Template,
+    documents: functions::Documents,
 }
 
 impl std::fmt::Debug for Template {
@@ -46,7 +56,12 @@ impl std::fmt::Display for Error {
 
 impl Template {
     pub(crate) fn parse(source: &str) -> Result<Self, Error> {
-        let template = Self { source: source.to_owned(), simple: source::simple(source) };
+        let template = Self {
+            source: source.to_owned(),
+            simple: source::simple(source),
+            open: OnceCell::new(),
+            strict: OnceCell::new(),
+        };
         if template.simple.is_none() {
             template.try_out()?;
         }
@@ -57,8 +72,7 @@ impl Template {
     /// only where it comes across them.
     fn try_out(&self) -> Result<(), Error> {
         let scope = Scope::new("");
-        let compiled = self.compile(&functions::for_values(&scope))?;
-        match compiled.execute_to_string(&scope.root()) {
+        match self.compiled(true)?.template.execute_to_string(&scope.root()) {
             Err(error @ TemplateError::UndefinedFunction(_)) => {
                 Err(self.execution_error(&error, &scope))
             }
@@ -116,12 +130,24 @@ impl Template {
 
     /// What the template makes of a document.
     pub(crate) fn render(&self, scope: &Scope) -> Result<String, Error> {
-        let template = self.compile(&functions::for_values(scope))?;
-        let template =
-            if scope.is_open() { template } else { template.missing_key(MissingKey::Error) };
-        template
+        let compiled = self.compiled(scope.is_open())?;
+        *compiled.documents.lock().unwrap_or_else(PoisonError::into_inner) = scope.documents();
+        compiled
+            .template
             .execute_to_string(&scope.root())
             .map_err(|error| self.execution_error(&error, scope))
+    }
+
+    fn compiled(&self, is_open: bool) -> Result<&Compiled, Error> {
+        let cell = if is_open { &self.open } else { &self.strict };
+        if let Some(compiled) = cell.get() {
+            return Ok(compiled);
+        }
+        let documents = functions::Documents::default();
+        let template = self.compile(&functions::for_values(&documents))?;
+        let missing = if is_open { MissingKey::Invalid } else { MissingKey::Error };
+        let template = template.missing_key(missing);
+        Ok(cell.get_or_init(|| Compiled { template, documents }))
     }
 
     /// What the template makes of a document that has a type in Go. `original` is the

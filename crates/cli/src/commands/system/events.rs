@@ -61,7 +61,7 @@ fn time(parsed: &Parsed, flag: &str) -> Result<Option<String>, Failure> {
 enum Layout {
     Plain,
     Document,
-    Template(Template),
+    Template(Box<Template>),
 }
 
 impl Layout {
@@ -79,7 +79,7 @@ impl Layout {
                 if !source.contains(".Attributes") {
                     template.render(&scope(&json!({}))).map_err(|error| refuse(&error))?;
                 }
-                Ok(Self::Template(template))
+                Ok(Self::Template(Box::new(template)))
             }
         }
     }

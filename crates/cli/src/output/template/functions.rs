@@ -1,23 +1,32 @@
 //! The functions that Docker adds to Go's.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gotmpl::{TemplateError, Value as Data};
 
-use super::scope::{Scope, address};
+use super::scope::address;
 
 type Function = Arc<dyn Fn(&[Data]) -> gotmpl::Result<Data> + Send + Sync>;
 /// Functions by name.
 pub(super) type Functions = Vec<(&'static str, Function)>;
 
+/// The documents of the scope that a template is being filled from. The functions are
+/// made once for a template, which is filled many times.
+pub(super) type Documents = Arc<Mutex<HashMap<usize, String>>>;
+
 /// The functions for values.
-pub(super) fn for_values(scope: &Scope) -> Functions {
-    let documents = scope.documents();
+pub(super) fn for_values(documents: &Documents) -> Functions {
+    let documents = Arc::clone(documents);
     vec![
         (
             "json",
-            Arc::new(move |arguments| Ok(text(&json(argument("json", arguments, 0)?, &documents)))),
+            Arc::new(move |arguments| {
+                Ok(text(&json(
+                    argument("json", arguments, 0)?,
+                    &documents.lock().unwrap_or_else(PoisonError::into_inner),
+                )))
+            }),
         ),
         ("index", Arc::new(index)),
         (
