@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use docker_server::{About, Listener, Server};
 use engine::Engine;
 use rustix::process::{Resource, Rlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::activation::{self, InheritedSocket};
 use crate::command_line::RunInvocation;
@@ -74,6 +74,8 @@ async fn serve(
     inherited: Vec<InheritedSocket>,
     level: &LevelHandle,
 ) -> Result<()> {
+    // Before there is anything to clean up.
+    let signals = Signals::listen()?;
     raise_descriptor_limit();
     let _lock = DataRootLock::take(&settings.engine.data_root)?;
     let _pidfile = settings.pidfile.as_deref().map(Pidfile::write).transpose()?;
@@ -82,7 +84,7 @@ async fn serve(
     // and a second daemon is refused before it touches anything.
     let sockets = Sockets::open(&settings.hosts, settings.group.as_deref(), inherited)?;
     let (listeners, files) = sockets.into_parts();
-    let outcome = serve_on(settings, invocation, listeners, level).await;
+    let outcome = serve_on(settings, invocation, listeners, level, signals).await;
     Sockets::remove_files(&files);
     outcome
 }
@@ -92,6 +94,7 @@ async fn serve_on(
     invocation: &RunInvocation,
     listeners: Vec<Listener>,
     level: &LevelHandle,
+    mut signals: Signals,
 ) -> Result<()> {
     let server = start(settings).await?;
     let mut tasks = tokio::task::JoinSet::new();
@@ -102,7 +105,8 @@ async fn serve_on(
     }
     activation::notify("READY=1");
     tracing::info!("Daemon has completed initialization");
-    until_told_to_stop(&server, invocation, level).await?;
+    signals.until_told_to_stop(|| reload(&server, invocation, level)).await;
+    tracing::info!("Processing signal, the containers go on without the daemon");
     activation::notify("STOPPING=1");
     tasks.shutdown().await;
     Ok(())
@@ -167,25 +171,34 @@ fn describe(listener: &Listener) -> String {
     }
 }
 
-/// SIGTERM and SIGINT end the daemon; SIGHUP makes it read its configuration again.
-async fn until_told_to_stop(
-    server: &Server,
-    invocation: &RunInvocation,
-    level: &LevelHandle,
-) -> Result<()> {
-    let listen = |kind| signal(kind).context("cannot listen for signals");
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hang_up = listen(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => reload(server, invocation, level),
+/// What the daemon is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on signals are heard, and no longer end the process by themselves.
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// SIGTERM and SIGINT end the daemon; SIGHUP makes it read its configuration again.
+    async fn until_told_to_stop(&mut self, reload: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload(),
+            }
         }
     }
-    tracing::info!("Processing signal, the containers go on without the daemon");
-    Ok(())
 }
 
 /// Applies what can change while we run: the log's level.

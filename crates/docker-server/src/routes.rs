@@ -113,6 +113,7 @@ static ROUTES: &[Route] = &[
     route!(GET, WithClient, "/networks/" * "", networks::inspect),
     route!(DELETE, WithClient, "/networks/" * "", networks::remove),
     route!(GET, WithClient, "/plugins", system::plugins),
+    route!(GET, WithClient, "/plugins/" * "/json", system::inspect_plugin),
     route!(POST, WithClient, "/build/prune", system::prune_build_cache),
 ];
 

@@ -278,6 +278,11 @@ pub(crate) async fn plugins(_request: Request) -> Result<Response<Answer>, ApiEr
     Ok(json(StatusCode::OK, &[(); 0]))
 }
 
+/// `GET /plugins/{name}/json`: what looks for anything of a name asks here as well.
+pub(crate) async fn inspect_plugin(request: Request) -> Result<Response<Answer>, ApiError> {
+    Err(ApiError::not_found(format!("plugin {:?} not found", request.name)))
+}
+
 /// `POST /build/prune`: there is no cache, so there is nothing to prune.
 pub(crate) async fn prune_build_cache(_request: Request) -> Result<Response<Answer>, ApiError> {
     Ok(json(StatusCode::OK, &BuildPruneReport::default()))

@@ -41,8 +41,12 @@ async fn import(request: Request) -> Result<Response<Answer>, ApiError> {
     // The answer's head is sent at its end: nothing is told before, and so errors can have
     // their own status.
     let id = blocking(move || run(&store, body, options)).await??;
-    publish(&engine, "import", &id.to_string(), name.as_deref().unwrap_or_default());
-    let mut response = json_stream(stream::iter([ProgressMessage::status(id.to_string())]));
+    let id_text = id.to_string();
+    if let Some(name) = &name {
+        publish(&engine, "tag", &id_text, name);
+    }
+    publish(&engine, "import", &id_text, &id_text);
+    let mut response = json_stream(stream::iter([ProgressMessage::status(id_text)]));
     *response.status_mut() = StatusCode::OK;
     Ok(response)
 }
