@@ -118,10 +118,23 @@ pub fn exit(code: i32) -> ! {
 /// An ignored or blocked signal stays so across `execve`, so a program started by a parent
 /// that ignores SIGPIPE (as every Rust program does) would misbehave.
 pub fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: installing the default action runs no code of ours. SIGKILL, SIGSTOP and the
-        // C library's own signals are refused with EINVAL, which is what we want.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    /// At least as large as any architecture's `struct sigaction`; zeroes are the default
+    /// action with no flags.
+    const DEFAULT_ACTION: [u64; 8] = [0; 8];
+    const SIGNAL_SET_BYTES: usize = 8;
+    for signal in 1..=SIGNAL_MAX {
+        // Not by the C library, which keeps two signals to itself.
+        // SAFETY: the kernel reads one `struct sigaction` during the call. Installing the
+        // default action runs no code of ours; SIGKILL and SIGSTOP are refused, as they may.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT_ACTION.as_ptr(),
+                std::ptr::null_mut::<libc::c_void>(),
+                SIGNAL_SET_BYTES,
+            );
+        }
     }
     // SAFETY: all zeroes is a valid `sigset_t`, which `sigemptyset` then fills in; the kernel
     // reads it during the call.
@@ -131,6 +144,9 @@ pub fn reset_signals() {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
 }
+
+/// The largest number of a signal.
+const SIGNAL_MAX: libc::c_int = 64;
 
 /// Closes every descriptor from 3 up except `kept`.
 ///

@@ -4,6 +4,7 @@
 //!   child                                   maker
 //!     │ ◀──────────── UsersMapped ────────────│   only with a user namespace
 //!     │ ◀──────────── CgroupReady ────────────│
+//!     │ ◀────────────── Filter ───────────────│   only for a container's first process
 //!     │ ───────────── HooksDue ──────────────▶│   only with hooks before the change of root
 //!     │ ◀──────────── HooksDone ──────────────│
 //!     │ ── Warning, Terminal (any number) ───▶│
@@ -24,10 +25,18 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use linux::seccomp::{INSTRUCTIONS_MAX, Instruction};
+
 use crate::error::ProcessError;
 
 /// The longest text of a message. A longer one is cut.
 const TEXT_BYTES_MAX: usize = 4000;
+
+/// Room for the longest message, which is the largest filter that the kernel takes.
+const MESSAGE_BYTES_MAX: usize = 1 + INSTRUCTIONS_MAX * INSTRUCTION_BYTES;
+
+/// An instruction of a filter on the wire: its fields in order, as the machine has them.
+const INSTRUCTION_BYTES: usize = 8;
 
 /// One end of the channel.
 #[derive(Debug)]
@@ -40,6 +49,8 @@ pub(crate) struct Channel {
 pub(crate) enum Message {
     UsersMapped,
     CgroupReady,
+    /// The seccomp filter to install.
+    Filter(Vec<Instruction>),
     HooksDue,
     HooksDone,
     Ready,
@@ -87,25 +98,28 @@ impl Channel {
 
     /// Says something. `Ok` even if the other side has gone: it will not miss it.
     pub(crate) fn send(&self, message: &Message) -> io::Result<()> {
-        let (tag, text, descriptor) = match message {
-            Message::UsersMapped => (b'u', String::new(), None),
-            Message::CgroupReady => (b'c', String::new(), None),
-            Message::HooksDue => (b'h', String::new(), None),
-            Message::HooksDone => (b'H', String::new(), None),
-            Message::Ready => (b'r', String::new(), None),
-            Message::Start => (b's', String::new(), None),
-            Message::Warning(text) => (b'w', text.clone(), None),
-            Message::Terminal(master) => (b't', String::new(), Some(master.as_fd())),
-            Message::Failed(failure) => failure.encode(),
+        let (tag, bytes, descriptor) = match message {
+            Message::UsersMapped => (b'u', Vec::new(), None),
+            Message::CgroupReady => (b'c', Vec::new(), None),
+            Message::Filter(program) => (b'f', program_bytes(program), None),
+            Message::HooksDue => (b'h', Vec::new(), None),
+            Message::HooksDone => (b'H', Vec::new(), None),
+            Message::Ready => (b'r', Vec::new(), None),
+            Message::Start => (b's', Vec::new(), None),
+            Message::Warning(text) => (b'w', text_bytes(text), None),
+            Message::Terminal(master) => (b't', Vec::new(), Some(master.as_fd())),
+            Message::Failed(failure) => {
+                let (tag, text) = failure.encode();
+                (tag, text_bytes(&text), None)
+            }
         };
-        let text = &text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)];
         let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
             ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
-        let parts = [IoSlice::new(std::slice::from_ref(&tag)), IoSlice::new(text)];
+        let parts = [IoSlice::new(std::slice::from_ref(&tag)), IoSlice::new(&bytes)];
         match rustix::io::retry_on_intr(|| {
             sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)
         }) {
@@ -116,7 +130,7 @@ impl Channel {
 
     /// The next message; `None` when the other side has closed the channel.
     pub(crate) fn receive(&self) -> io::Result<Option<Message>> {
-        let mut bytes = [0; TEXT_BYTES_MAX + 1];
+        let mut bytes = vec![0; MESSAGE_BYTES_MAX];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
@@ -134,7 +148,7 @@ impl Channel {
             _ => None,
         });
         let Some((tag, text)) = bytes[..received].split_first() else { return Ok(None) };
-        decode(*tag, &String::from_utf8_lossy(text), descriptor).map(Some)
+        decode(*tag, text, descriptor).map(Some)
     }
 
     /// Waits for the other side to say that something is done. An end of the channel is an
@@ -144,7 +158,35 @@ impl Channel {
     }
 }
 
-fn decode(tag: u8, text: &str, descriptor: Option<OwnedFd>) -> io::Result<Message> {
+fn text_bytes(text: &str) -> Vec<u8> {
+    text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)].to_vec()
+}
+
+fn program_bytes(program: &[Instruction]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(program.len() * INSTRUCTION_BYTES);
+    for instruction in program {
+        bytes.extend(instruction.code.to_ne_bytes());
+        bytes.extend([instruction.jump_true, instruction.jump_false]);
+        bytes.extend(instruction.operand.to_ne_bytes());
+    }
+    bytes
+}
+
+fn program_of(bytes: &[u8]) -> Vec<Instruction> {
+    let (instructions, _) = bytes.as_chunks::<INSTRUCTION_BYTES>();
+    instructions
+        .iter()
+        .map(|[code0, code1, jump_true, jump_false, operand @ ..]| Instruction {
+            code: u16::from_ne_bytes([*code0, *code1]),
+            jump_true: *jump_true,
+            jump_false: *jump_false,
+            operand: u32::from_ne_bytes(*operand),
+        })
+        .collect()
+}
+
+fn decode(tag: u8, bytes: &[u8], descriptor: Option<OwnedFd>) -> io::Result<Message> {
+    let text = String::from_utf8_lossy(bytes);
     Ok(match (tag, descriptor) {
         (b'u', _) => Message::UsersMapped,
         (b'c', _) => Message::CgroupReady,
@@ -152,9 +194,10 @@ fn decode(tag: u8, text: &str, descriptor: Option<OwnedFd>) -> io::Result<Messag
         (b'H', _) => Message::HooksDone,
         (b'r', _) => Message::Ready,
         (b's', _) => Message::Start,
-        (b'w', _) => Message::Warning(text.to_owned()),
+        (b'f', _) => Message::Filter(program_of(bytes)),
+        (b'w', _) => Message::Warning(text.into_owned()),
         (b't', Some(master)) => Message::Terminal(master),
-        (tag, _) => match Failure::decode(tag, text) {
+        (tag, _) => match Failure::decode(tag, &text) {
             Some(failure) => Message::Failed(failure),
             None => return Err(io::ErrorKind::InvalidData.into()),
         },
@@ -162,12 +205,12 @@ fn decode(tag: u8, text: &str, descriptor: Option<OwnedFd>) -> io::Result<Messag
 }
 
 impl Failure {
-    fn encode(&self) -> (u8, String, Option<BorrowedFd<'static>>) {
+    fn encode(&self) -> (u8, String) {
         match &self.kind {
-            FailureKind::ProgramNotFound => (b'N', self.text.clone(), None),
-            FailureKind::ProgramNotExecutable => (b'X', self.text.clone(), None),
-            FailureKind::UserNotFound => (b'U', self.text.clone(), None),
-            FailureKind::Step(step) => (b'S', format!("{step}\n{}", self.text), None),
+            FailureKind::ProgramNotFound => (b'N', self.text.clone()),
+            FailureKind::ProgramNotExecutable => (b'X', self.text.clone()),
+            FailureKind::UserNotFound => (b'U', self.text.clone()),
+            FailureKind::Step(step) => (b'S', format!("{step}\n{}", self.text)),
         }
     }
 
@@ -213,6 +256,17 @@ mod tests {
         let Some(Message::Failed(received)) = maker.receive().unwrap() else { panic!() };
         assert_eq!(received, failure);
         assert!(maker.receive().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_largest_filter_travels() {
+        let (child, maker) = Channel::pair().unwrap();
+        let instruction =
+            Instruction { code: 6, jump_true: 1, jump_false: 2, operand: 0x7fff_0000 };
+        let program = vec![instruction; INSTRUCTIONS_MAX];
+        maker.send(&Message::Filter(program.clone())).unwrap();
+        let Some(Message::Filter(received)) = child.receive().unwrap() else { panic!() };
+        assert_eq!(received, program);
     }
 
     #[test]

@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 
 use linux::mounts::{Depth, Propagation};
 use linux::namespaces::Namespaces;
+use linux::seccomp::FilterFlags;
 use oci::runtime::{
-    Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, LinuxResources, Process, Spec,
+    Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, LinuxResources, LinuxSeccomp,
+    Process, Spec,
 };
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
 
 use crate::error::ProcessError;
 use crate::mount_options::parse_propagation;
-use crate::seccomp::{self, Filter};
+use crate::seccomp;
 
 pub(crate) use mounts::{MountKind, PlannedMount};
 
@@ -44,7 +46,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) has_host_hooks: bool,
     pub(crate) cgroup_path: PathBuf,
     pub(crate) resources: LinuxResources,
-    pub(crate) filter: Option<Filter>,
+    /// Not compiled yet: that is done while the container is made.
+    pub(crate) seccomp: Option<&'a LinuxSeccomp>,
+    pub(crate) filter_flags: FilterFlags,
     version: &'a str,
 }
 
@@ -89,7 +93,8 @@ impl<'a> Plan<'a> {
             has_host_hooks: has_host_hooks(spec),
             cgroup_path: cgroup_path(id, Some(linux)),
             resources: linux.resources().clone().unwrap_or_default(),
-            filter: filter(linux)?,
+            seccomp: linux.seccomp().as_ref(),
+            filter_flags: filter_flags(linux)?,
             version: spec.version(),
         };
         plan.has_foreign_dev = plan.mounts.iter().any(PlannedMount::is_foreign_dev);
@@ -305,9 +310,11 @@ pub(crate) fn cgroup_path(id: &str, linux: Option<&Linux>) -> PathBuf {
     }
 }
 
-fn filter(linux: &Linux) -> Result<Option<Filter>, ProcessError> {
-    let compiled = linux.seccomp().as_ref().map(seccomp::compile).transpose();
-    compiled.map_err(|error| invalid(format!("linux.seccomp.{}", error.field), error.reason))
+fn filter_flags(linux: &Linux) -> Result<FilterFlags, ProcessError> {
+    match linux.seccomp() {
+        Some(rules) => seccomp::flags_of(rules).map_err(ProcessError::from),
+        None => Ok(FilterFlags::empty()),
+    }
 }
 
 fn clone_flag(kind: LinuxNamespaceType) -> Option<Namespaces> {

@@ -18,10 +18,13 @@ use rustix::thread::LinkNameSpaceType;
 use crate::cgroups::Cgroup;
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
-use crate::hooks;
-use crate::init::{self, ChildStdio, ContainerInit, Identity, ProcessInit, StartHooks, Wait};
+use crate::init::{
+    self, ChildStdio, ContainerInit, FilterSource, Identity, ProcessInit, StartHooks, Wait,
+};
 use crate::plan::Plan;
 use crate::request::{CreateRequest, Stdio};
+use crate::seccomp::Filter;
+use crate::{hooks, seccomp};
 
 use super::detour::Detour;
 use super::{Container, CreateError, hooks_of, namespaces_of, reap, watch};
@@ -34,7 +37,7 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
     let plan = Plan::new(request.id, request.spec, request.bundle, has_network_namespace)?;
     let cgroup = Cgroup::create(&plan.cgroup_path, &plan.resources)?;
     match clone_child(request, &plan, &cgroup) {
-        Ok(birth) => birth.into_container(plan, cgroup),
+        Ok(birth) => birth.into_container(&plan, cgroup),
         Err(error) => {
             // The first error is the one to tell.
             let _ = cgroup.driver().remove();
@@ -111,7 +114,10 @@ fn become_container(
         user: request.user,
         additional_groups: request.additional_groups,
         stdio: child_stdio(request.stdio, plan.process),
-        filter: plan.filter.as_ref(),
+        filter: match plan.seccomp {
+            Some(_) => FilterSource::Parent { flags: plan.filter_flags },
+            None => FilterSource::None,
+        },
         wait: request.start_socket.map_or(Wait::Parent, Wait::Socket),
         start_hooks,
         host_proc: None,
@@ -155,16 +161,20 @@ pub(super) fn child_stdio(stdio: Stdio, process: &oci::runtime::Process) -> Chil
 
 impl Birth<'_> {
     /// Sees the child through to where it waits. After an error nothing of it is left.
-    fn into_container(self, plan: Plan<'_>, cgroup: Cgroup) -> Result<Container, ProcessError> {
+    fn into_container(self, plan: &Plan<'_>, cgroup: Cgroup) -> Result<Container, ProcessError> {
         let mut warnings = Vec::new();
         let mut terminal = None;
-        let ready = self.accompany(&plan, &cgroup, &mut warnings, &mut terminal);
-        if let Err(error) = ready {
-            let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-            reap(self.pidfd.as_fd());
-            let _ = cgroup.driver().remove();
-            return Err(error);
-        }
+        let ready = self.accompany(plan, &cgroup, &mut warnings, &mut terminal);
+        let filter = match ready {
+            Ok(filter) => filter,
+            Err(error) => {
+                let kill = rustix::process::Signal::KILL;
+                let _ = rustix::process::pidfd_send_signal(&self.pidfd, kill);
+                reap(self.pidfd.as_fd());
+                let _ = cgroup.driver().remove();
+                return Err(error);
+            }
+        };
         Ok(Container {
             id: self.id.to_owned(),
             version: self.spec.version().clone(),
@@ -176,7 +186,7 @@ impl Birth<'_> {
             warnings,
             cgroup,
             further: RefCell::default(),
-            filter: plan.filter,
+            filter,
             namespaces: namespaces_of(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),
             poststop: hooks_of(self.spec, Hooks::poststop),
@@ -189,7 +199,7 @@ impl Birth<'_> {
         cgroup: &Cgroup,
         warnings: &mut Vec<String>,
         terminal: &mut Option<OwnedFd>,
-    ) -> Result<(), ProcessError> {
+    ) -> Result<Option<Filter>, ProcessError> {
         if plan.new.contains(Namespaces::USER) {
             self.map_users(plan).map_err(ProcessError::system("map users and groups"))?;
             self.say(&Message::UsersMapped)?;
@@ -198,6 +208,10 @@ impl Birth<'_> {
         driver.admit(self.pid)?;
         self.say(&Message::CgroupReady)?;
         // All of this happens while the child mounts its root.
+        let filter = plan.seccomp.map(seccomp::compile).transpose()?;
+        if let Some(filter) = &filter {
+            self.say(&Message::Filter(filter.instructions.clone()))?;
+        }
         driver.set_device_rules(plan.resources.devices().as_deref().unwrap_or_default())?;
         if !driver.counts_memory_from_birth() {
             driver.limit(&plan.resources)?;
@@ -208,7 +222,7 @@ impl Birth<'_> {
             // run into a small limit.
             driver.limit(&plan.resources)?;
         }
-        Ok(())
+        Ok(filter)
     }
 
     fn await_ready(

@@ -10,7 +10,7 @@ use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
-use crate::init::{self, Identity, JoinInit, ProcessInit, Wait};
+use crate::init::{self, FilterSource, Identity, JoinInit, ProcessInit, Wait};
 use crate::plan;
 use crate::request::ExecRequest;
 
@@ -71,7 +71,9 @@ impl Container {
             user: request.user,
             additional_groups: request.additional_groups,
             stdio: child_stdio(request.stdio, request.process),
-            filter: self.filter.as_ref(),
+            filter: self.filter.as_ref().map_or(FilterSource::None, |filter| {
+                FilterSource::Here(filter.instructions.as_slice().into(), filter.flags)
+            }),
             wait: Wait::None,
             start_hooks: None,
             host_proc: None,

@@ -96,9 +96,7 @@ impl Container {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|error| ProcessError::system("find the container's process")(error.into()))?;
         let filter = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-        let filter = filter.map(seccomp::compile).transpose().map_err(|error| {
-            ProcessError::invalid(format!("linux.seccomp.{}", error.field), error.reason)
-        })?;
+        let filter = filter.map(seccomp::compile).transpose()?;
         Ok(Self {
             id: id.to_owned(),
             version: spec.version().clone(),

@@ -24,17 +24,18 @@ mod rooted;
 mod terminal;
 mod user_database;
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use linux::seccomp::{FilterFlags, Instruction};
 use oci::runtime::{Linux, Process, Spec};
 
 use crate::cgroups::Folder;
 use crate::channel::{Channel, Failure, FailureKind, Message};
 use crate::plan::{JoinedNamespace, Plan};
 use crate::request::Root;
-use crate::seccomp::Filter;
 
 pub(crate) use user_database::Identity;
 
@@ -74,7 +75,7 @@ pub(crate) struct ProcessInit<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) additional_groups: &'a [String],
     pub(crate) stdio: ChildStdio,
-    pub(crate) filter: Option<&'a Filter>,
+    pub(crate) filter: FilterSource<'a>,
     pub(crate) wait: Wait,
     pub(crate) start_hooks: Option<StartHooks>,
     /// The host's `/proc`, which the container's owner cannot have prepared.
@@ -102,6 +103,16 @@ pub(crate) enum ChildStdio {
     },
     /// They are in place.
     Connected,
+}
+
+/// Where the seccomp filter comes from.
+pub(crate) enum FilterSource<'a> {
+    None,
+    /// The parent is still compiling it, and will send it.
+    Parent {
+        flags: FilterFlags,
+    },
+    Here(Cow<'a, [Instruction]>, FilterFlags),
 }
 
 /// What a process waits for before it runs its program.
@@ -176,7 +187,7 @@ impl JoinInit<'_> {
 
 impl ProcessInit<'_> {
     /// Makes the process what was asked for, up to and including its program.
-    const STEPS: [Step<Self>; 13] = [
+    const STEPS: [Step<Self>; 14] = [
         step("find the user", identity::find),
         step("connect the standard streams", terminal::connect),
         // Raising a limit takes privileges.
@@ -188,6 +199,7 @@ impl ProcessInit<'_> {
         step("enter the working directory", program::enter_working_directory_as_user),
         // As the user: whether a program can be executed is a question of who asks.
         step("find the program", program::find),
+        step("receive the seccomp filter", privileges::receive_filter),
         // Nothing of the caller's gets into the program, whatever flags it was opened with.
         step("keep descriptors from the program", namespaces::close_on_execution),
         step("wait for the start", namespaces::await_start),

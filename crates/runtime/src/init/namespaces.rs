@@ -10,7 +10,9 @@ use linux::namespaces::Namespaces;
 
 use crate::channel::{Channel, Message};
 
-use super::{ChildStdio, ContainerInit, Doing as _, JoinInit, ProcessInit, StepError, Wait};
+use super::{
+    ChildStdio, ContainerInit, Doing as _, JoinInit, ProcessInit, StepError, Wait, privileges,
+};
 
 pub(super) fn close_foreign_descriptors(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let mut kept = init.process.descriptors();
@@ -143,6 +145,7 @@ pub(super) fn await_hooks(init: &mut ContainerInit<'_>) -> Result<(), StepError>
     if init.plan.has_host_hooks {
         // The parent speaks in this order, and hooks expect the cgroup to be there.
         await_cgroup(init)?;
+        privileges::receive_filter(&mut init.process)?;
         init.process.channel.send(&Message::HooksDue)?;
         init.process.expect_message(|message| matches!(message, Message::HooksDone))?;
     }

@@ -14,7 +14,9 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use super::{Doing as _, ProcessInit, StepError};
+use crate::channel::Message;
+
+use super::{Doing as _, FilterSource, ProcessInit, StepError};
 
 pub(super) fn change_user(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     drop_bounding(wanted(process, LinuxCapabilities::bounding))?;
@@ -64,9 +66,10 @@ pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), Step
         permitted,
         inheritable: inheritable & present.permitted,
     };
+    let has_filter = !matches!(process.filter, FilterSource::None);
     // A filter may be installed with CAP_SYS_ADMIN or without new privileges.
     let has_new_privileges = process.process.no_new_privileges() != Some(true);
-    let for_filter = if process.filter.is_some() && has_new_privileges {
+    let for_filter = if has_filter && has_new_privileges {
         CapabilitySet::SYS_ADMIN & present.permitted
     } else {
         CapabilitySet::empty()
@@ -93,11 +96,21 @@ pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), Step
     Ok(())
 }
 
-pub(super) fn install_filter(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    match process.filter {
-        Some(filter) => Ok(linux::seccomp::install(&filter.instructions, filter.flags)?),
-        None => Ok(()),
+pub(super) fn receive_filter(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    if let FilterSource::Parent { flags } = process.filter {
+        let Message::Filter(program) = process.await_message()? else {
+            return Err(StepError::Refused("the parent answered out of turn".to_owned()));
+        };
+        process.filter = FilterSource::Here(program.into(), flags);
     }
+    Ok(())
+}
+
+pub(super) fn install_filter(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    if let FilterSource::Here(program, flags) = &process.filter {
+        linux::seccomp::install(program, *flags)?;
+    }
+    Ok(())
 }
 
 pub(super) fn give_up_last_capability(process: &mut ProcessInit<'_>) -> Result<(), StepError> {

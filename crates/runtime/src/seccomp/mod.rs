@@ -25,6 +25,8 @@ use std::collections::HashMap;
 use linux::seccomp::{FilterFlags, INSTRUCTIONS_MAX, Instruction};
 use oci::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall};
 
+use crate::error::ProcessError;
+
 use architectures::{Architecture, Width};
 use conditions::Conditions;
 use search::{Line, Range, Verdict};
@@ -41,6 +43,12 @@ pub(crate) struct Filter {
 pub(crate) struct FilterError {
     pub(crate) field: String,
     pub(crate) reason: String,
+}
+
+impl From<FilterError> for ProcessError {
+    fn from(error: FilterError) -> Self {
+        Self::invalid(format!("linux.seccomp.{}", error.field), error.reason)
+    }
 }
 
 /// What the kernel does with a call: the values that a filter returns.
@@ -103,8 +111,9 @@ fn end_of_the_line(group: &[Architecture], default: u32) -> Vec<Range> {
 /// The rules by the names of their calls.
 struct Named<'a> {
     rules: Vec<Rule>,
-    /// The rules of each name, by index, in the configuration's order.
-    by_name: HashMap<&'a str, Vec<usize>>,
+    /// The rules of each name, by index, in the configuration's order: the first and, rarely,
+    /// others.
+    by_name: HashMap<&'a str, (usize, Vec<usize>)>,
 }
 
 /// One rule of the configuration, whatever calls it is for.
@@ -123,7 +132,8 @@ impl<'a> Named<'a> {
         for (at, syscall) in syscalls.iter().enumerate() {
             named.rules.push(Rule::new(at, syscall)?);
             for name in syscall.names() {
-                named.by_name.entry(name).or_default().push(at);
+                let rules = named.by_name.entry(name);
+                rules.and_modify(|(_, others)| others.push(at)).or_insert((at, Vec::new()));
             }
         }
         Ok(named)
@@ -135,9 +145,9 @@ impl<'a> Named<'a> {
     /// not have is no mistake, since profiles name the calls of all architectures and of
     /// kernels to come.
     fn ranges(&self, architecture: &Architecture, default: u32, unknown: u32) -> Vec<Range> {
-        let mut calls: Vec<(u32, &[usize])> = architecture
+        let mut calls: Vec<(u32, &(usize, Vec<usize>))> = architecture
             .calls()
-            .filter_map(|(number, name)| Some((number, self.by_name.get(name)?.as_slice())))
+            .filter_map(|(number, name)| Some((number, self.by_name.get(name)?)))
             .collect();
         calls.sort_unstable_by_key(|(number, _)| *number);
         let mut ranges = Vec::with_capacity(calls.len());
@@ -156,8 +166,10 @@ impl<'a> Named<'a> {
 
     /// What all rules for one call come to. A rule without conditions holds for whatever the
     /// others do not catch, wherever it stands.
-    fn verdict(&self, rules: &[usize], width: Width, default: u32) -> Verdict {
-        let alternatives = rules.iter().map(|at| &self.rules[*at]).flat_map(|rule| {
+    fn verdict(&self, rules: &(usize, Vec<usize>), width: Width, default: u32) -> Verdict {
+        let (first, others) = rules;
+        let rules = std::iter::once(first).chain(others).map(|at| &self.rules[*at]);
+        let alternatives = rules.flat_map(|rule| {
             rule.alternatives[width as usize].iter().map(|conditions| (conditions, rule.answer))
         });
         let mut otherwise = None;
@@ -228,7 +240,8 @@ fn answer_of(
     })
 }
 
-fn flags_of(rules: &LinuxSeccomp) -> Result<FilterFlags, FilterError> {
+/// The flags to install a filter with.
+pub(crate) fn flags_of(rules: &LinuxSeccomp) -> Result<FilterFlags, FilterError> {
     // What runc does where nothing is said: the mitigation costs much and is not about
     // containers.
     let Some(flags) = rules.flags() else { return Ok(FilterFlags::SPEC_ALLOW) };
