@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::archive::FileSystem;
 use crate::client::Client;
 use crate::container::Container;
-use crate::engine::{Engine, on_path, stock_client};
+use crate::engine::{Engine, on_path, stock_client, wharf_program};
 use crate::http::{self, Answer};
 use crate::leaks;
 use crate::network_namespace::NetworkNamespace;
@@ -144,9 +144,9 @@ impl Host {
         has_client
     }
 
-    /// The client's program, for a story about how it is started.
-    pub fn client_program() -> PathBuf {
-        Engine::chosen().client()
+    /// Our own client's program, for a story about how it is started.
+    pub fn wharf() -> PathBuf {
+        wharf_program("wharf")
     }
 
     /// Types a command, without the client's name in front, and waits for its end.

@@ -91,7 +91,7 @@ fn a_daemon_is_started_when_none_is_named_and_none_answers() {
     let output = std::process::Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
         .args(["sh", "-c", script])
-        .arg(Host::client_program())
+        .arg(Host::wharf())
         .env_remove("DOCKER_HOST")
         .output()
         .unwrap();
