@@ -2,8 +2,8 @@
 //!
 //! Docker's rules of removal, which scripts rely on. By name: the name goes, and the image
 //! with its last name. By id: all names go if they are of one repository. What a container
-//! needs stays, unless it is forced and the container is stopped: then the names go, and the
-//! image stays without a name until its last container is gone.
+//! needs stays, unless it is forced and the container is stopped: that keeps the layers then,
+//! and nothing else of the image.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -176,10 +176,6 @@ impl Removal<'_> {
         }
         for reference in all_names(&image) {
             self.untag(&image, reference)?;
-        }
-        // Forced, with a stopped container that still needs its layers.
-        if self.user(&image, |_| true).is_some() {
-            return Ok(self.removed);
         }
         let deleted = self
             .parts

@@ -15,6 +15,7 @@ pub mod namespaces;
 pub mod netlink;
 pub mod network_namespace;
 pub mod nftables;
+pub mod overlay;
 pub mod process;
 pub mod resident;
 pub mod route;

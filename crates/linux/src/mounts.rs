@@ -1,7 +1,11 @@
 //! What rustix lacks of the mount interface: changing a mount's attributes by descriptor.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::namespaces::Namespaces;
 
 bitflags::bitflags! {
     /// Attributes of one mount, as `mount_setattr(2)` names them.
@@ -51,6 +55,25 @@ struct MountAttributes {
     clear: u64,
     propagation: u64,
     user_namespace: u64,
+}
+
+/// Does some work in a mount namespace of its own, in which nothing that is mounted is seen
+/// outside. A descriptor that comes out of it goes on seeing what was mounted.
+pub fn in_own_namespace<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let alone = || {
+        // For this thread alone: a mount namespace of one's own brings a root and a working
+        // folder of one's own (see `unshare(2)`, CLONE_NEWNS).
+        crate::namespaces::unshare(Namespaces::MOUNT)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open("/", flags, Mode::empty())?;
+        let private = Change { propagation: Some(Propagation::Private), ..Change::default() };
+        change(root.as_fd(), Depth::Recursive, private)?;
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(alone).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 /// Changes the mount that `mount` is the root of.

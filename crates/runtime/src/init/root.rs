@@ -1,18 +1,17 @@
 //! The container's root file system: mounted here, in the container's own mount namespace, so
 //! that it goes when the namespace goes.
 
-use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use linux::mounts::{Attributes, Change, Depth, Propagation};
+use linux::overlay::Changes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
-    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
-    move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
+    open_tree, unmount,
 };
 use rustix::process::{chdir, fchdir, pivot_root};
 
@@ -146,39 +145,9 @@ impl Overlay<'_> {
 
     /// All in one page of options, as before Linux 6.5.
     fn mount_at(&self, place: &Path) -> Result<(), StepError> {
-        let mut options = b"lowerdir=".to_vec();
-        for (at, lower) in self.lowers.iter().enumerate() {
-            if at > 0 {
-                options.push(b':');
-            }
-            append_escaped(&mut options, lower);
-        }
-        options.extend(b",upperdir=");
-        append_escaped(&mut options, self.upper);
-        options.extend(b",workdir=");
-        append_escaped(&mut options, self.work);
-        if self.volatile {
-            options.extend(b",volatile");
-        }
-        if options.len() >= rustix::param::page_size() {
-            return Err(StepError::Refused(format!(
-                "{} layers need a kernel of at least 6.5",
-                self.lowers.len()
-            )));
-        }
-        let options = CString::new(options).map_err(|_| Errno::INVAL)?;
-        rustix::mount::mount("overlay", place, "overlay", MountFlags::empty(), options.as_c_str())?;
-        Ok(())
-    }
-}
-
-/// Colons separate layers, commas options.
-fn append_escaped(options: &mut Vec<u8>, path: &Path) {
-    for byte in path.as_os_str().as_bytes() {
-        if matches!(byte, b':' | b',' | b'\\') {
-            options.push(b'\\');
-        }
-        options.push(*byte);
+        let lowers = self.lowers.iter().map(PathBuf::as_path);
+        let changes = Changes { upper: self.upper, work: self.work, volatile: self.volatile };
+        Ok(linux::overlay::mount_at(place, lowers, Some(changes))?)
     }
 }
 
