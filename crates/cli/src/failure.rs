@@ -4,6 +4,10 @@ use std::io;
 
 use docker_api::client::ClientError;
 
+/// The exit status when nobody reads our output any more: that of a program which the
+/// signal for it has ended, and which says nothing either.
+const STATUS_NO_READER: i32 = 141;
+
 /// A command's failure. The text may be empty: then the status says it all, as when it
 /// is that of a container's process.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,6 +64,9 @@ impl From<ClientError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::silent(STATUS_NO_READER);
+        }
         Self::new(go_message(&error))
     }
 }

@@ -60,9 +60,14 @@ impl Reference {
         self.with_suffix(self.familiar_name())
     }
 
+    /// The name in full, without tag and digest.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.domain, self.path)
+    }
+
     /// The name in full.
     pub(crate) fn full(&self) -> String {
-        self.with_suffix(format!("{}/{}", self.domain, self.path))
+        self.with_suffix(self.full_name())
     }
 
     /// The same with `latest`, if it says neither tag nor digest.

@@ -170,7 +170,7 @@ pub(crate) fn pull_request(
 ) -> Request<'static> {
     let tag = reference.digest.as_deref().or(reference.tag.as_deref());
     Request::post("/images/create")
-        .query("fromImage", &reference.familiar_name())
+        .query("fromImage", &reference.full_name())
         .query_some("tag", tag)
         .query_some("platform", platform)
 }
