@@ -16,7 +16,7 @@ const BUSYBOX: &str = "/bin/busybox";
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let program = Program { path: arguments.next().unwrap_or_else(|| "wharf-shim".into()).into() };
+    let program = Program::new(arguments.next().unwrap_or_else(|| "wharf-shim".into()).into());
     let count: u32 = arguments.next().map_or(Ok(200), |count| count.parse())?;
     let folder = tempfile::tempdir()?;
     make_root(&folder.path().join("root"))?;
@@ -35,12 +35,12 @@ fn main() -> anyhow::Result<()> {
     print("until it runs", running);
     print("until it has ended", ended);
 
-    let mut launched = Place::new(folder.path(), count)?.launch(&program, &["sleep", "1000"])?;
+    let launched = Place::new(folder.path(), count)?.launch(&program, &["sleep", "1000"])?;
     println!("memory at once:");
-    print_memory(launched.shim.id())?;
+    print_memory(launched.shim.pid())?;
     std::thread::sleep(Duration::from_secs(1));
     println!("memory at rest:");
-    print_memory(launched.shim.id())?;
+    print_memory(launched.shim.pid())?;
     let request = Request::Stop { signal: 9, grace: None };
     client::connect(&folder.path().join(format!("{count}/run")))?.call(&request, &[])?;
     launched.shim.wait()?;
@@ -141,7 +141,7 @@ fn print(what: &str, mut times: Vec<Duration>) {
     println!("{what}: {} {} {}", at(0), at(50), at(90));
 }
 
-fn print_memory(pid: u32) -> anyhow::Result<()> {
+fn print_memory(pid: i32) -> anyhow::Result<()> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     for line in rollup.lines().filter(|line| line.starts_with("Pss")) {
         println!("{line}");

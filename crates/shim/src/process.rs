@@ -42,6 +42,12 @@ pub fn await_end(process: impl AsFd, deadline: Instant) -> bool {
     }
 }
 
+/// Waits until a process has ended, however long that takes.
+pub fn await_end_for_ever(process: impl AsFd) -> rustix::io::Result<()> {
+    let mut wanted = [PollFd::new(&process, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut wanted, None)).map(drop)
+}
+
 /// Kills a process and waits for its end, as [`await_end`] does.
 pub fn end(process: impl AsFd, deadline: Instant) -> bool {
     kill(&process);

@@ -83,6 +83,27 @@ pub struct Launch {
     pub runtime: Option<PathBuf>,
 }
 
+/// What a nursery is asked: to fork a shim. Two descriptors travel along: the shim's end of
+/// the launch socket, and its standard error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Birth {
+    /// The container's run folder.
+    pub folder: PathBuf,
+}
+
+/// A nursery's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Born {
+    /// Comes with a descriptor of the process (`pidfd_open(2)`).
+    Alive {
+        pid: i32,
+    },
+    Failed {
+        errno: i32,
+    },
+}
+
 /// Where the container's root comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

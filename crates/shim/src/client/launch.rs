@@ -5,13 +5,14 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use errors::{Explain, Kind};
 
 use super::connection::{CallError, Connection, Watch};
 use super::lock;
+use super::nursery::{Nursery, Shim};
 use crate::protocol::{Answer, AttachOptions, Failure, Launch, Request, State, files};
 
 /// How long a container may take to start. Hooks and slow disks take their time; beyond this
@@ -21,11 +22,67 @@ const LAUNCH_DEADLINE: Duration = Duration::from_secs(120);
 /// How much of a dead shim's last words is told.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
 
-/// The program to run as shim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The program to run as shim. Clones share the process that shims are forked from.
+#[derive(Debug, Clone)]
 pub struct Program {
-    /// Where `wharf-shim` is.
-    pub path: PathBuf,
+    path: PathBuf,
+    /// Made when it is needed first, and again should it die.
+    nursery: Arc<Mutex<Option<Nursery>>>,
+}
+
+impl Program {
+    /// `path` is where `wharf-shim` is.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, nursery: Arc::default() }
+    }
+
+    /// Makes the first launch as quick as all the others.
+    pub fn warm_up(&self) -> Result<(), LaunchError> {
+        let mut nursery = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
+        if nursery.is_none() {
+            *nursery = Some(self.open_nursery()?);
+        }
+        Ok(())
+    }
+
+    fn fork(
+        &self,
+        folder: &Path,
+        launcher: BorrowedFd<'_>,
+        last_words: BorrowedFd<'_>,
+    ) -> Result<Shim, LaunchError> {
+        let mut place = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is put back only if all goes well: who knows what is wrong with it otherwise.
+        if let Some(mut nursery) = place.take() {
+            match nursery.fork(folder, launcher, last_words) {
+                Ok(shim) => {
+                    *place = Some(nursery);
+                    return Ok(shim);
+                }
+                // It had been killed before it heard of us: a socket is reset when its owner
+                // has left something unread, and just ends otherwise.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                    ) => {}
+                Err(source) => return Err(self.error(source)),
+            }
+        }
+        let mut nursery = self.open_nursery()?;
+        let shim =
+            nursery.fork(folder, launcher, last_words).map_err(|source| self.error(source))?;
+        *place = Some(nursery);
+        Ok(shim)
+    }
+
+    fn open_nursery(&self) -> Result<Nursery, LaunchError> {
+        Nursery::open(&self.path).map_err(|source| self.error(source))
+    }
+
+    fn error(&self, source: io::Error) -> LaunchError {
+        LaunchError::Spawn { program: self.path.clone(), source }
+    }
 }
 
 /// What a shim gets from whoever launches it. The caller's copies are closed.
@@ -45,9 +102,7 @@ pub struct Launched {
     pub state: State,
     /// Tells what happens from `state` on.
     pub watch: Watch,
-    /// The shim. It lives on when this is dropped, but its parent must wait for it at its
-    /// end, or it stays behind as a zombie.
-    pub shim: Child,
+    pub shim: Shim,
 }
 
 /// A container could not be started.
@@ -65,8 +120,8 @@ pub enum LaunchError {
     Spawn { program: PathBuf, source: io::Error },
     #[error("cannot make a socket pair for the shim")]
     Socket { source: io::Error },
-    #[error("the shim ended without starting the container ({status}){}{last_words}", if last_words.is_empty() { "" } else { ": " })]
-    Died { status: ExitStatus, last_words: String },
+    #[error("the shim ended without starting the container{}{last_words}", if last_words.is_empty() { "" } else { ": " })]
+    Died { last_words: String },
     #[error("cannot hear from the shim whether the container has started")]
     Call(#[source] CallError),
 }
@@ -107,33 +162,18 @@ pub fn launch(
     descriptors: StartDescriptors,
 ) -> Result<Launched, LaunchError> {
     let (ours, theirs) = UnixStream::pair().map_err(|source| LaunchError::Socket { source })?;
-    let mut shim = spawn(program, folder, theirs)?;
-    // The shim reads the files when it is told to start: they are written while it is loaded.
-    let answer = write_files(folder, config, launch).and_then(|()| start(ours, descriptors));
-    match answer {
-        Ok((state, watch)) => Ok(Launched { state, watch, shim }),
-        Err(error) => Err(give_up(&mut shim, folder, error)),
-    }
-}
-
-/// Runs the shim, with its end of the socket pair as standard input. It goes to its folder and
-/// makes itself independent of us (`setsid`).
-///
-/// Nothing here may need code between `fork` and `execve` (such as `current_dir` does): only
-/// without can the standard library do with `vfork`, and need not copy a large daemon's page
-/// tables.
-fn spawn(program: &Program, folder: &Path, socket: UnixStream) -> Result<Child, LaunchError> {
     let last_words = lock::take(folder)
         .map_err(|source| LaunchError::Write { path: folder.join(files::LAST_WORDS), source })?
         .ok_or_else(|| LaunchError::ShimLives { folder: folder.to_owned() })?;
-    Command::new(&program.path)
-        .arg(folder)
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::null())
-        .stderr(last_words)
-        .spawn()
-        .map_err(|source| LaunchError::Spawn { program: program.path.clone(), source })
+    let shim = program.fork(folder, theirs.as_fd(), last_words.as_fd())?;
+    // From here on they are the shim's alone.
+    drop((theirs, last_words));
+    // The shim reads the files when it is told to start.
+    let answer = write_files(folder, config, launch).and_then(|()| start(ours, descriptors));
+    match answer {
+        Ok((state, watch)) => Ok(Launched { state, watch, shim }),
+        Err(error) => Err(give_up(&shim, folder, error)),
+    }
 }
 
 fn write_files(folder: &Path, config: &[u8], launch: &Launch) -> Result<(), LaunchError> {
@@ -174,18 +214,20 @@ fn start(socket: UnixStream, descriptors: StartDescriptors) -> Result<(State, Wa
 }
 
 /// Makes sure that the shim is gone, and says what can be said of its end.
-fn give_up(shim: &mut Child, folder: &Path, error: LaunchError) -> LaunchError {
+fn give_up(shim: &Shim, folder: &Path, error: LaunchError) -> LaunchError {
     let died = matches!(error, LaunchError::Call(CallError::Gone));
     // One that has answered `Failed` or has died leaves by itself; any other must.
     if !died && !matches!(error, LaunchError::Failed(_)) {
-        // It may have ended already.
-        let _ = shim.kill();
+        shim.kill();
     }
-    match shim.wait() {
-        Ok(status) if died => LaunchError::Died { status, last_words: last_words(folder) },
-        _ => error,
+    if !shim.wait_until(Instant::now() + LEAVE_DEADLINE) {
+        shim.kill();
     }
+    if died { LaunchError::Died { last_words: last_words(folder) } } else { error }
 }
+
+/// How long a shim without a container may take to leave.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a shim wrote before it died: the message of its panic.
 fn last_words(folder: &Path) -> String {

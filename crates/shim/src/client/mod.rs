@@ -8,6 +8,7 @@ mod cleanup;
 mod connection;
 mod launch;
 mod lock;
+mod nursery;
 
 use std::io;
 use std::path::Path;
@@ -15,6 +16,7 @@ use std::path::Path;
 pub use cleanup::{CleanUpError, CleanedUp, clean_up};
 pub use connection::{CallError, ConnectError, Connection, Watch, connect};
 pub use launch::{LaunchError, Launched, Program, StartDescriptors, launch};
+pub use nursery::Shim;
 
 use crate::protocol::{State, files};
 

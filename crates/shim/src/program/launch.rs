@@ -1,7 +1,6 @@
 //! What the shim is told at its start.
 //!
-//! Standard input is one end of a socket pair. The first message on it is
-//! [`Request::Start`]; `config.json` and `shim.json` are in the working folder by then. Should
+//! The first message of the launcher is [`Request::Start`]; `config.json` and `shim.json` are in the working folder by then. Should
 //! the launcher die before it said so, there is nothing to do.
 
 use std::io;
@@ -25,7 +24,7 @@ pub(crate) struct Start {
 /// Why there is nothing to start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("standard input is not the socket of a launcher")]
+    #[error("cannot hear from the launcher")]
     Socket { source: io::Error },
     #[error("the launcher went away before it said what to start")]
     LauncherGone,
@@ -36,8 +35,7 @@ pub(crate) enum StartError {
 }
 
 /// Waits for the launcher's word.
-pub(crate) fn receive() -> Result<Start, StartError> {
-    let launcher = take_standard_input().map_err(|source| StartError::Socket { source })?;
+pub(crate) fn receive(launcher: OwnedFd) -> Result<Start, StartError> {
     let mut decoder = FrameDecoder::new();
     let mut descriptors = Vec::new();
     let mut buffer = [0; 4096];
@@ -73,13 +71,6 @@ fn sort(
     let network_namespace = if has_network_namespace { Some(descriptors.next()?) } else { None };
     let attach = attach.into_iter().zip(descriptors.by_ref()).collect();
     Some(Start { launcher, network_namespace, attach, held: descriptors.collect() })
-}
-
-/// Moves the launcher's socket out of the way, so that nobody inherits it by accident.
-fn take_standard_input() -> io::Result<OwnedFd> {
-    let launcher = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    rustix::stdio::dup2_stdin(crate::stdio::open_null()?)?;
-    Ok(launcher)
 }
 
 /// Reads `shim.json`.

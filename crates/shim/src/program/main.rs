@@ -1,7 +1,7 @@
 //! `wharf-shim`: one container's supervisor.
 //!
-//! It is launched by a daemon with a socket pair as its standard input and the container's
-//! run folder as its argument (see [`shim::protocol`]), and it outlives that daemon.
+//! A daemon executes this program once, as a [`nursery`], with a socket as its standard input;
+//! each container's shim is a fork of it that outlives the daemon (see [`shim::protocol`]).
 //! Signals that ask a program to end are ignored: when a service manager or a terminal ends
 //! the daemon, the container runs on. A shim leaves when its container has exited for good.
 
@@ -11,6 +11,7 @@ mod control;
 mod event_loop;
 mod launch;
 mod log;
+mod nursery;
 mod record;
 mod restart;
 mod stdio;
@@ -27,6 +28,7 @@ use shim::wire;
 use crate::control::Control;
 use crate::event_loop::EventLoop;
 use crate::launch::Start;
+use crate::nursery::NewShim;
 use crate::supervisor::Supervisor;
 
 /// SIGHUP, SIGINT and SIGTERM.
@@ -39,8 +41,11 @@ fn main() -> ExitCode {
             Some(path) => log::compress(Path::new(&path)).context("cannot compress a log"),
             None => Err(anyhow::anyhow!("{} wants a file", log::COMPRESS_ARGUMENT)),
         },
-        Some(folder) => supervise(Path::new(&folder)),
-        None => Err(anyhow::anyhow!("only wharfd runs this program: it supervises a container")),
+        Some(_) => Err(anyhow::anyhow!("this program takes no arguments: wharfd runs it")),
+        None => become_independent().and_then(|()| nursery::serve()).and_then(|new| match new {
+            Some(new) => supervise(new),
+            None => Ok(()),
+        }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,13 +56,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn supervise(folder: &Path) -> anyhow::Result<()> {
+fn supervise(NewShim { folder, launcher }: NewShim) -> anyhow::Result<()> {
+    // It was forked from the leader of its session, so it can have one of its own.
+    rustix::process::setsid().context("cannot leave the launcher's session")?;
     // Everything in it has short names then, the socket above all, whose address may have 108
     // bytes.
-    std::env::set_current_dir(folder)
+    std::env::set_current_dir(&folder)
         .with_context(|| format!("cannot go to {}", folder.display()))?;
-    let start = launch::receive()?;
-    become_independent()?;
+    let start = launch::receive(launcher)?;
     let Start { launcher, network_namespace, attach, held } = start;
     let mut supervisor = match prepare(network_namespace, held) {
         Ok(supervisor) => supervisor,

@@ -60,8 +60,8 @@ fn what_a_killed_shim_leaves_is_cleaned_up() {
     let folder = running.workshop.run_folder();
     assert!(matches!(client::clean_up(&folder), Err(CleanUpError::ShimLives { .. })));
 
-    let mut shim = running.shim.take().unwrap();
-    shim.kill().unwrap();
+    let shim = running.shim.take().unwrap();
+    shim.kill();
     shim.wait().unwrap();
     assert!(running.watch.as_mut().unwrap().next_event().unwrap().is_none());
     let cleaned = client::clean_up(&folder).unwrap();
@@ -79,8 +79,8 @@ fn what_a_shim_leaves_that_was_killed_while_paused_is_cleaned_up() {
     }
     let mut running = Workshop::program(&["sleep", "1000"]).launch();
     running.connect().call(&Request::Pause, &[]).unwrap();
-    let mut shim = running.shim.take().unwrap();
-    shim.kill().unwrap();
+    let shim = running.shim.take().unwrap();
+    shim.kill();
     shim.wait().unwrap();
     client::clean_up(&running.workshop.run_folder()).unwrap();
     running.workshop.assert_clean();
@@ -97,7 +97,7 @@ fn a_shim_killed_at_any_moment_of_its_start_leaves_nothing() {
         let folder = workshop.run_folder();
         let killer = std::thread::spawn(move || kill_later(&folder, microseconds));
         match workshop.try_launch() {
-            Ok(mut launched) => {
+            Ok(launched) => {
                 killer.join().unwrap();
                 launched.shim.wait().unwrap();
             }
@@ -121,20 +121,48 @@ fn kill_later(folder: &std::path::Path, microseconds: u64) {
     while start.elapsed() < Duration::from_micros(microseconds) {
         std::hint::spin_loop();
     }
-    let own = std::process::id().to_string();
+    // Before it has come to its folder it cannot be found.
+    while !kill_shim_of(folder) {}
+}
+
+fn kill_shim_of(folder: &std::path::Path) -> bool {
+    let works_in = |pid: &str| std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
     for entry in std::fs::read_dir("/proc").unwrap() {
         let path = entry.unwrap().path();
         let Ok(stat) = std::fs::read_to_string(path.join("stat")) else { continue };
-        let parent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1);
-        let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
-        let works_there =
-            command.ends_with(&[folder.as_os_str().as_encoded_bytes(), b"\0"].concat());
-        if parent == Some(&own) && works_there {
-            let pid: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        let parent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap();
+        let pid = path.file_name().unwrap().to_str().unwrap();
+        // The container's first process begins in its parent's folder.
+        let is_shim =
+            works_in(pid).as_deref() == Some(folder) && works_in(parent).as_deref() != Some(folder);
+        if is_shim {
+            let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            return rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
         }
     }
+    false
+}
+
+#[test]
+fn the_process_that_shims_are_forked_from_may_die() {
+    if !is_possible() {
+        return;
+    }
+    let mut first = Workshop::program(&["sleep", "1000"]);
+    first.program = Workshop::fresh_program();
+    let program = first.program.clone();
+    let first = first.launch();
+    let stat = format!("/proc/{}/stat", first.shim.as_ref().unwrap().pid());
+    let stat = std::fs::read_to_string(stat).unwrap();
+    let nursery = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap();
+    let nursery = rustix::process::Pid::from_raw(nursery.parse().unwrap()).unwrap();
+    rustix::process::kill_process(nursery, rustix::process::Signal::KILL).unwrap();
+
+    let mut second = Workshop::program(&["true"]);
+    second.program = program;
+    assert_eq!(second.launch().finish().exit_code, Some(0));
+    assert_eq!(first.connect().state().unwrap().phase, Phase::Running);
+    first.stop();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use serde_json::json;
-use shim::client::{CallError, LaunchError};
+use shim::client::{CallError, LaunchError, Program};
 use shim::protocol::{Answer, Failure, FailureKind, Phase, Request, What};
 
 use crate::workshop::{Workshop, is_possible, output_only};
@@ -67,14 +67,14 @@ fn nonsense_is_refused_and_another_runtime_too() {
 }
 
 #[test]
-fn a_shim_that_dies_is_told_with_its_last_words() {
+fn a_program_that_is_no_shim_is_noticed() {
     if !is_possible() {
         return;
     }
     let mut workshop = Workshop::program(&["true"]);
-    workshop.program = "/bin/false".into();
-    assert!(matches!(workshop.try_launch(), Err(LaunchError::Died { .. })));
-    workshop.program = "/nonexistent/wharf-shim".into();
+    workshop.program = Program::new("/bin/false".into());
+    assert!(matches!(workshop.try_launch(), Err(LaunchError::Spawn { .. })));
+    workshop.program = Program::new("/nonexistent/wharf-shim".into());
     assert!(matches!(workshop.try_launch(), Err(LaunchError::Spawn { .. })));
     workshop.assert_clean();
 }
@@ -175,7 +175,7 @@ fn the_shim_is_deaf_to_those_who_end_the_daemon() {
         return;
     }
     let running = Workshop::program(&["sleep", "1000"]).launch();
-    let shim = Pid::from_child(running.shim.as_ref().unwrap());
+    let shim = Pid::from_raw(running.shim.as_ref().unwrap().pid()).unwrap();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         rustix::process::kill_process(shim, signal).unwrap();
     }

@@ -8,12 +8,14 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shim::client::{self, Connection, LaunchError, Launched, Program, StartDescriptors, Watch};
+use shim::client::{
+    self, Connection, LaunchError, Launched, Program, Shim, StartDescriptors, Watch,
+};
 use shim::protocol::{
     Answer, AttachOptions, Event, ExecRequest, Launch, LogSettings, RestartPolicy, RootFilesystem,
     State, VERSION, What, files,
@@ -32,7 +34,7 @@ pub(crate) struct Workshop {
     folder: TempDir,
     pub config: Value,
     pub launch: Launch,
-    pub program: PathBuf,
+    pub program: Program,
     pub network_namespace: Option<OwnedFd>,
     pub attach: Vec<(AttachOptions, OwnedFd)>,
 }
@@ -96,10 +98,15 @@ impl Workshop {
             id,
             folder,
             launch,
-            program: PathBuf::from(env!("CARGO_BIN_EXE_wharf-shim")),
+            program: shared_program(),
             network_namespace: None,
             attach: Vec::new(),
         }
+    }
+
+    /// The program, with a nursery of its own.
+    pub(crate) fn fresh_program() -> Program {
+        Program::new(PathBuf::from(env!("CARGO_BIN_EXE_wharf-shim")))
     }
 
     pub(crate) fn with_terminal(mut self) -> Self {
@@ -133,8 +140,7 @@ impl Workshop {
             attach: std::mem::take(&mut self.attach),
             held: Vec::new(),
         };
-        let program = Program { path: self.program.clone() };
-        client::launch(&program, &self.run_folder(), &config, &self.launch, descriptors)
+        client::launch(&self.program, &self.run_folder(), &config, &self.launch, descriptors)
     }
 
     pub(crate) fn launch(mut self) -> Running {
@@ -199,17 +205,21 @@ impl Workshop {
         for entry in fs::read_dir("/proc").unwrap() {
             let path = entry.unwrap().path();
             let Ok(command) = fs::read(path.join("cmdline")) else { continue };
+            let is_shim = fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == self.run_folder());
             let mounts = fs::read_to_string(path.join("mountinfo")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).into_owned();
-            let folder = self.run_folder();
-            if command.contains(folder.to_str().unwrap())
-                || mounts.contains(self.folder.path().to_str().unwrap())
-            {
+            if is_shim || mounts.contains(self.folder.path().to_str().unwrap()) {
                 found.push(command);
             }
         }
         found
     }
+}
+
+/// All tests launch from the same nursery, as a daemon does.
+fn shared_program() -> Program {
+    static PROGRAM: OnceLock<Program> = OnceLock::new();
+    PROGRAM.get_or_init(Workshop::fresh_program).clone()
 }
 
 fn make_root(root: &Path) {
@@ -265,7 +275,7 @@ pub(crate) struct Running {
     pub workshop: Workshop,
     pub started: State,
     pub watch: Option<Watch>,
-    pub shim: Option<Child>,
+    pub shim: Option<Shim>,
     seen: VecDeque<Event>,
 }
 
@@ -329,8 +339,7 @@ impl Running {
         // The watchers hear of it last of all.
         let on_disk = client::last_state(&self.workshop.run_folder()).unwrap().unwrap();
         assert_eq!(on_disk.exit_code, state.exit_code);
-        let status = self.shim.take().expect("nobody waited for it yet").wait().unwrap();
-        assert!(status.success(), "the shim ended with {status}");
+        self.shim.take().expect("nobody waited for it yet").wait().unwrap();
         let last_words = fs::read_to_string(self.workshop.run_folder().join(files::LAST_WORDS));
         assert_eq!(last_words.unwrap(), "");
         self.workshop.assert_clean();
@@ -347,8 +356,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(mut shim) = self.shim.take() {
-            let _ = shim.kill();
+        if let Some(shim) = self.shim.take() {
+            shim.kill();
             let _ = shim.wait();
             let _ = client::clean_up(&self.workshop.run_folder());
         }
