@@ -42,8 +42,9 @@ pub use cgroups::{
     Statistics,
 };
 pub use container::{
-    Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, create,
-    start_by_socket,
+    Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, clean_up, create,
+    processes_left, start_by_socket,
 };
 pub use error::ProcessError;
+pub use mount_options::mount_option_names;
 pub use request::{CreateRequest, ExecRequest, Root, Stdio};

@@ -182,6 +182,12 @@ impl AttributeChange {
     }
 }
 
+/// Every word that means something, whatever the file system.
+pub fn mount_option_names() -> Vec<&'static str> {
+    let is_done = |meaning: &Meaning| !matches!(meaning, Refused(_));
+    TABLE.iter().filter(|(_, meaning)| is_done(meaning)).map(|(name, _)| *name).collect()
+}
+
 /// The words of `linux.rootfsPropagation`.
 pub(crate) fn parse_propagation(word: &str) -> Option<(Propagation, Depth)> {
     let at = TABLE.binary_search_by_key(&word, |(name, _)| name).ok()?;

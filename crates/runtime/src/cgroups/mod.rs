@@ -67,6 +67,9 @@ pub(crate) trait Driver: Debug {
 
     fn thaw(&self) -> Result<(), CgroupError>;
 
+    /// Whether [`Driver::freeze`] was called last.
+    fn is_frozen(&self) -> Result<bool, CgroupError>;
+
     /// Kills every process, however fast they fork.
     fn kill_all(&self) -> Result<(), CgroupError>;
 
@@ -150,6 +153,11 @@ impl Cgroup {
     /// Lets every process go on.
     pub fn thaw(&self) -> Result<(), CgroupError> {
         self.driver.thaw()
+    }
+
+    /// Whether the processes were told to stop where they stand.
+    pub fn is_frozen(&self) -> Result<bool, CgroupError> {
+        self.driver.is_frozen()
     }
 
     /// Sends SIGKILL to every process. They may need a moment to be gone.

@@ -86,6 +86,10 @@ impl UnifiedFolder {
         files::write(&self.path, "cgroup.freeze", 0)
     }
 
+    pub(super) fn is_frozen(&self) -> Result<bool, CgroupError> {
+        Ok(files::read(&self.path, "cgroup.freeze")?.trim() == "1")
+    }
+
     /// Waits until the kernel says that every process has stopped.
     fn await_frozen(&self) -> Result<(), CgroupError> {
         let name = self.path.join("cgroup.events");

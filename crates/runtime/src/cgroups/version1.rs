@@ -400,6 +400,13 @@ impl Driver for Version1 {
         }
     }
 
+    fn is_frozen(&self) -> Result<bool, CgroupError> {
+        match &self.unified {
+            Some(unified) => unified.is_frozen(),
+            None => Ok(files::read(&self.freezer(), "freezer.state")?.trim() != "THAWED"),
+        }
+    }
+
     fn kill_all(&self) -> Result<(), CgroupError> {
         if let Some(unified) = &self.unified {
             return unified.kill_all();

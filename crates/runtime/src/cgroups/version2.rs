@@ -212,6 +212,10 @@ impl Driver for Version2 {
         self.folder.thaw()
     }
 
+    fn is_frozen(&self) -> Result<bool, CgroupError> {
+        self.folder.is_frozen()
+    }
+
     fn kill_all(&self) -> Result<(), CgroupError> {
         self.folder.kill_all()
     }

@@ -27,7 +27,7 @@ use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
 use super::detour::Detour;
-use super::{Container, CreateError, hooks_of, namespaces_of, reap, watch};
+use super::{Container, CreateError, KeptFilter, hooks_of, namespaces_of, reap, watch};
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
 ///
@@ -186,7 +186,7 @@ impl Birth<'_> {
             warnings,
             cgroup,
             further: RefCell::default(),
-            filter,
+            filter: filter.map_or(KeptFilter::None, KeptFilter::Compiled),
             namespaces: namespaces_of(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),
             poststop: hooks_of(self.spec, Hooks::poststop),

@@ -13,6 +13,7 @@ use crate::error::ProcessError;
 use crate::init::{self, FilterSource, Identity, JoinInit, ProcessInit, Wait};
 use crate::plan;
 use crate::request::ExecRequest;
+use crate::seccomp::Filter;
 
 use super::create::child_stdio;
 use super::detour::Detour;
@@ -38,13 +39,14 @@ impl Container {
         plan::check_process("process", request.process)?;
         let (channel, child_channel) =
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
+        let filter = self.filter.compiled()?;
         let detour = self.enter_pid_namespace()?;
         let cloned = clone_process(Namespaces::empty(), self.cgroup.driver().birthplace());
         if let Ok(Cloned::Child) = cloned {
             // This is the new process. It never comes back.
             std::mem::forget(detour);
             std::mem::forget(channel);
-            self.become_process(request, child_channel);
+            self.become_process(request, child_channel, filter.as_deref());
         }
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
         drop((child_channel, request));
@@ -64,14 +66,19 @@ impl Container {
         Ok(detour)
     }
 
-    fn become_process(&self, request: ExecRequest<'_>, channel: Channel) -> ! {
+    fn become_process(
+        &self,
+        request: ExecRequest<'_>,
+        channel: Channel,
+        filter: Option<&Filter>,
+    ) -> ! {
         let process = ProcessInit {
             channel,
             process: request.process,
             user: request.user,
             additional_groups: request.additional_groups,
             stdio: child_stdio(request.stdio, request.process),
-            filter: self.filter.as_ref().map_or(FilterSource::None, |filter| {
+            filter: filter.map_or(FilterSource::None, |filter| {
                 FilterSource::Here(filter.instructions.as_slice().into(), filter.flags)
             }),
             wait: Wait::None,

@@ -5,11 +5,12 @@ mod detour;
 mod exec;
 mod watch;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use oci::runtime::{Hook, Hooks, LinuxNamespaceType, Spec};
+use oci::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, Spec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
@@ -48,11 +49,31 @@ pub struct Container {
     /// Further processes that the caller may not have waited for.
     further: RefCell<Vec<OwnedFd>>,
     /// For further processes.
-    filter: Option<Filter>,
+    filter: KeptFilter,
     /// The kinds of namespaces that are not the host's.
     namespaces: Vec<LinuxNamespaceType>,
     poststart: Vec<Hook>,
     poststop: Vec<Hook>,
+}
+
+/// The seccomp filter, kept for further processes.
+#[derive(Debug)]
+enum KeptFilter {
+    None,
+    Compiled(Filter),
+    /// To be compiled when it is needed.
+    Rules(Box<LinuxSeccomp>),
+}
+
+impl KeptFilter {
+    /// The filter, ready to be installed.
+    fn compiled(&self) -> Result<Option<Cow<'_, Filter>>, ProcessError> {
+        Ok(match self {
+            Self::None => None,
+            Self::Compiled(filter) => Some(Cow::Borrowed(filter)),
+            Self::Rules(rules) => Some(Cow::Owned(seccomp::compile(rules)?)),
+        })
+    }
 }
 
 impl Container {
@@ -95,8 +116,7 @@ impl Container {
     pub fn open(id: &str, spec: &Spec, bundle: PathBuf, pid: Pid) -> Result<Self, ProcessError> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|error| ProcessError::system("find the container's process")(error.into()))?;
-        let filter = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
-        let filter = filter.map(seccomp::compile).transpose()?;
+        let rules = spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
         Ok(Self {
             id: id.to_owned(),
             version: spec.version().clone(),
@@ -108,7 +128,7 @@ impl Container {
             warnings: Vec::new(),
             cgroup: Cgroup::open(&cgroup_path(id, spec))?,
             further: RefCell::default(),
-            filter,
+            filter: rules.map_or(KeptFilter::None, |rules| KeptFilter::Rules(Box::new(rules))),
             namespaces: namespaces_of(spec),
             poststart: hooks_of(spec, Hooks::poststart),
             poststop: hooks_of(spec, Hooks::poststop),
@@ -139,6 +159,29 @@ impl Container {
         let pid = self.pid.as_raw_nonzero().get();
         plan::state(&self.version, &self.id, status, pid, &self.bundle)
     }
+}
+
+/// Removes what is left of a container whose first process has ended: as [`Container::delete`],
+/// for a container of another process's.
+pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<(), DeleteError> {
+    let removed = match Cgroup::open(&cgroup_path(id, spec)) {
+        Ok(cgroup) => {
+            let killed = cgroup.kill_all().or_else(ignore_missing);
+            let removed = watch::await_empty(&cgroup).and_then(|()| cgroup.driver().remove());
+            removed.and(killed)
+        }
+        Err(error) => ignore_missing(error),
+    };
+    let state = plan::state(spec.version(), id, "stopped", 0, bundle);
+    // The container is gone whatever they say.
+    let _ = hooks::run("poststop", &hooks_of(spec, Hooks::poststop), &state);
+    removed
+}
+
+/// What still runs of a container whose first process has ended.
+pub fn processes_left(id: &str, spec: &Spec) -> Result<Vec<Pid>, CgroupError> {
+    let processes = Cgroup::open(&cgroup_path(id, spec)).and_then(|cgroup| cgroup.processes());
+    processes.or_else(|error| ignore_missing(error).map(|()| Vec::new()))
 }
 
 /// A cgroup that is gone has no processes either.

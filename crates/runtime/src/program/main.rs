@@ -1,0 +1,30 @@
+//! `wharf-runtime`: the runtime as a program, with runc's command line.
+//!
+//! Between two calls a container is a folder below `--root`, see [`record`]. The container's
+//! first process waits there, at a socket, to be started.
+
+mod arguments;
+mod commands;
+mod foreground;
+mod log;
+mod record;
+mod signal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let log = log::Log::new(&arguments.global);
+    match commands::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            log.error(&error);
+            // What runc exits with when it is the runtime that has failed.
+            ExitCode::FAILURE
+        }
+    }
+}
