@@ -41,7 +41,7 @@ pub(crate) fn serve() -> anyhow::Result<Option<NewShim>> {
         match clone_process(Namespaces::empty(), None) {
             Ok(Cloned::Child) => {
                 drop(socket);
-                return begin(birth.folder, launcher, last_words).map(Some);
+                return begin(birth.folder, launcher, &last_words).map(Some);
             }
             Ok(Cloned::Parent { child, pidfd }) => {
                 // While we have it, the lock on it tells that the shim lives.
@@ -58,8 +58,8 @@ pub(crate) fn serve() -> anyhow::Result<Option<NewShim>> {
 }
 
 /// In the new process: a shim waits for its children itself.
-fn begin(folder: PathBuf, launcher: OwnedFd, last_words: OwnedFd) -> anyhow::Result<NewShim> {
-    rustix::stdio::dup2_stderr(&last_words).context("cannot take over the standard error")?;
+fn begin(folder: PathBuf, launcher: OwnedFd, last_words: &OwnedFd) -> anyhow::Result<NewShim> {
+    rustix::stdio::dup2_stderr(last_words).context("cannot take over the standard error")?;
     linux::signals::heed(CHILD_ENDED)?;
     Ok(NewShim { folder, launcher })
 }

@@ -216,7 +216,8 @@ impl Supervisor {
         let (container, stdio) = container::create(&self.launch, network_namespace, &self.events)?;
         let mut run = match self.prepare(container, stdio) {
             Ok(run) => run,
-            Err((container, failure)) => {
+            Err(refused) => {
+                let (container, failure) = *refused;
                 delete(container);
                 return Err(failure);
             }
@@ -243,7 +244,11 @@ impl Supervisor {
 
     /// Makes a created container known on disk, so that it can be cleaned up should we be
     /// killed, and waits for its end from now on.
-    fn prepare(&mut self, container: Container, stdio: Stdio) -> Result<Run, (Container, Failure)> {
+    fn prepare(
+        &mut self,
+        container: Container,
+        stdio: Stdio,
+    ) -> Result<Run, Box<(Container, Failure)>> {
         let pid = container.pid().as_raw_nonzero().get();
         self.state.phase = Phase::Starting;
         self.state.pid = pid;
@@ -252,7 +257,7 @@ impl Supervisor {
         self.state.error = None;
         for resources in &self.updates {
             if let Err(error) = container.cgroup().update(resources) {
-                return Err((container, failure(FailureKind::Internal, &error)));
+                return Err(Box::new((container, failure(FailureKind::Internal, &error))));
             }
         }
         self.state.cgroup_paths = container.cgroup().paths();
@@ -267,7 +272,7 @@ impl Supervisor {
                 let began = Instant::now();
                 Ok(Run { container, stdio, process, out_of_memory, began, ended: None })
             }
-            Err(error) => Err((container, internal(error))),
+            Err(error) => Err(Box::new((container, internal(error)))),
         }
     }
 
@@ -635,6 +640,7 @@ impl Supervisor {
         if watches {
             self.control.set_watching(connection);
         }
+        self.tidy_later();
     }
 
     fn carry_out(
@@ -828,7 +834,6 @@ impl Supervisor {
         let id = request.id.clone();
         let pid = started.pid.as_raw_nonzero().get();
         self.execs.push(Exec { id: id.clone(), key, process, stdio, ended: None });
-        self.tidy_later();
         self.state.execs.retain(|exec| exec.id != id);
         self.state.execs.push(ExecState { id, pid, exit_code: None });
         self.record();

@@ -1,4 +1,5 @@
 //! The real shim with real containers, through its client.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod crash;
 mod exec;
