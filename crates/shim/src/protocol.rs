@@ -17,7 +17,7 @@
 //! | `config.json` | the daemon | the OCI runtime configuration |
 //! | `shim.json` | the daemon | [`Launch`] |
 //! | `shim.sock` | the shim | its socket, gone when it leaves |
-//! | `state.json` | the shim | the last [`State`], replaced by rename |
+//! | `state.json` | the shim | the last [`State`]; only to be read when the shim has gone |
 //! | `shim.err` | the shim | why it died, if it did |
 
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub mod files {
     pub const SOCKET: &str = "shim.sock";
     /// The shim's last [`State`](super::State).
     pub const STATE: &str = "state.json";
-    /// The next [`STATE`] until it is renamed.
+    /// The next [`STATE`] until it is renamed, if it is a large one.
     pub const STATE_NEW: &str = "state.json.new";
     /// The shim's standard error: empty unless it panicked.
     pub const LAST_WORDS: &str = "shim.err";

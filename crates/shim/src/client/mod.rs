@@ -20,13 +20,16 @@ pub use nursery::Shim;
 
 use crate::protocol::{State, files};
 
-/// What the shim of `folder` knew last. `None` when there never was one, or it died before it
-/// had a container.
+/// What the shim of `folder`, which has gone, knew last. `None` when there never was one, or it
+/// died before it had a container.
 pub fn last_state(folder: &Path) -> io::Result<Option<State>> {
     let text = match std::fs::read(folder.join(files::STATE)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    if text.is_empty() {
+        return Ok(None);
+    }
     Ok(Some(serde_json::from_slice(&text)?))
 }

@@ -29,6 +29,7 @@ use crate::control::Control;
 use crate::event_loop::EventLoop;
 use crate::launch::Start;
 use crate::nursery::NewShim;
+use crate::record::Record;
 use crate::supervisor::Supervisor;
 
 /// SIGHUP, SIGINT and SIGTERM.
@@ -90,7 +91,8 @@ fn prepare(network_namespace: Option<OwnedFd>, held: Vec<OwnedFd>) -> Result<Sup
     let launch = launch::read_launch()?;
     let events = EventLoop::new().map_err(container::internal)?;
     let control = Control::listen(&events).map_err(container::internal)?;
-    Ok(Supervisor::new(events, control, launch, network_namespace, held))
+    let record = Record::begin(Path::new(".")).map_err(container::internal)?;
+    Ok(Supervisor::new(events, control, record, launch, network_namespace, held))
 }
 
 /// Tells the launcher why there will be no container.

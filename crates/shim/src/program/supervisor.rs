@@ -34,7 +34,7 @@ use crate::container::{self, internal};
 use crate::control::{Asked, Control};
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_after};
 use crate::log::JsonLog;
-use crate::record;
+use crate::record::Record;
 use crate::restart::{End, Restarts};
 use crate::stdio::{Client, ClientEvent, Stdio, open_null};
 
@@ -65,6 +65,7 @@ pub(crate) struct Supervisor {
     /// Kept open, and nothing else: sockets that reserve host ports.
     held: Vec<OwnedFd>,
     state: State,
+    record: Record,
     restarts: Restarts,
     /// Limits that were changed since the start, to be changed again after a restart.
     updates: Vec<LinuxResources>,
@@ -133,6 +134,7 @@ impl Supervisor {
     pub(crate) fn new(
         events: EventLoop,
         control: Control,
+        record: Record,
         launch: Launch,
         network_namespace: Option<OwnedFd>,
         held: Vec<OwnedFd>,
@@ -163,6 +165,7 @@ impl Supervisor {
             network_namespace,
             held,
             state,
+            record,
             updates: Vec::new(),
             log: None,
             run: None,
@@ -603,8 +606,8 @@ impl Supervisor {
 
     // Telling others.
 
-    fn record(&self) {
-        if let Err(error) = record::write(&self.state) {
+    fn record(&mut self) {
+        if let Err(error) = self.record.write(&self.state) {
             // It matters only to those who come after our death.
             eprintln!("cannot write the container's state: {error}");
         }
