@@ -180,6 +180,7 @@ impl Birth<'_> {
             version: self.spec.version().clone(),
             bundle: self.bundle.to_owned(),
             pid: self.pid,
+            root: root_of(self.pid),
             pidfd: self.pidfd,
             channel: Some(self.channel),
             terminal,
@@ -272,4 +273,10 @@ impl Birth<'_> {
         write("gid_map", plan.group_mappings)?;
         write("uid_map", plan.user_mappings)
     }
+}
+
+/// The root folder of a process: device and inode.
+fn root_of(pid: Pid) -> Option<(u64, u64)> {
+    let status = rustix::fs::stat(format!("/proc/{}/root", pid.as_raw_nonzero())).ok()?;
+    Some((status.st_dev, status.st_ino))
 }

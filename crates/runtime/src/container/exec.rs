@@ -93,6 +93,8 @@ impl Container {
         init::run_join(JoinInit {
             process,
             container: self.pidfd.as_fd(),
+            container_pid: self.pid,
+            container_root: self.root,
             namespaces: self.namespaces.iter().map(|kind| join_flag(*kind)).collect(),
             has_user_namespace: self.namespaces.contains(&LinuxNamespaceType::User),
         })

@@ -41,6 +41,8 @@ pub struct Container {
     bundle: PathBuf,
     pid: Pid,
     pidfd: OwnedFd,
+    /// The root folder's device and inode.
+    root: Option<(u64, u64)>,
     /// To the first process, until it runs its program.
     channel: Option<Channel>,
     terminal: Option<OwnedFd>,
@@ -123,6 +125,7 @@ impl Container {
             bundle,
             pid,
             pidfd,
+            root: None,
             channel: None,
             terminal: None,
             warnings: Vec::new(),

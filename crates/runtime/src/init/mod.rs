@@ -32,6 +32,8 @@ use std::path::Path;
 use linux::seccomp::{FilterFlags, Instruction};
 use oci::runtime::{Linux, Process, Spec};
 
+use rustix::process::Pid;
+
 use crate::cgroups::Folder;
 use crate::channel::{Channel, Failure, FailureKind, Message};
 use crate::plan::{JoinedNamespace, Plan};
@@ -63,6 +65,9 @@ pub(crate) struct JoinInit<'a> {
     pub(crate) process: ProcessInit<'a>,
     /// The container's first process.
     pub(crate) container: BorrowedFd<'a>,
+    pub(crate) container_pid: Pid,
+    /// The container's root folder, where it is known: device and inode.
+    pub(crate) container_root: Option<(u64, u64)>,
     /// The kinds of namespaces to join.
     pub(crate) namespaces: rustix::thread::ThreadNameSpaceType,
     pub(crate) has_user_namespace: bool,

@@ -1,7 +1,8 @@
 //! Leaving the host's namespaces, and waiting for the parent at the right moments.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
@@ -164,12 +165,31 @@ fn own_host_pid(process: &ProcessInit<'_>) -> Result<i32, StepError> {
 
 pub(super) fn join_container(init: &mut JoinInit<'_>) -> Result<(), StepError> {
     // It would lead out of the container.
-    init.process.host_proc = None;
+    let proc = init.process.host_proc.take().expect("it is opened by an earlier step");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let path = format!("{}/root", init.container_pid.as_raw_nonzero());
+    let root = openat(&proc, path, flags, Mode::empty())?;
+    drop(proc);
     if !init.namespaces.is_empty() {
         move_into_thread_name_spaces(init.container, init.namespaces)?;
     }
+    enter_root(init, &root)?;
     if init.has_user_namespace {
         become_namespace_root()?;
+    }
+    Ok(())
+}
+
+/// Joining a mount namespace leads to its lowest root. On a host that runs from within a
+/// change of root (an initial file system that was never left, say), that is not where the
+/// container is, and the container's own process knows better.
+fn enter_root(init: &JoinInit<'_>, root: &OwnedFd) -> Result<(), StepError> {
+    let identity = |status: rustix::fs::Stat| (status.st_dev, status.st_ino);
+    let here = identity(rustix::fs::stat("/")?);
+    let known = init.container_root.map_or_else(|| rustix::fs::fstat(root).map(identity), Ok)?;
+    if here != known {
+        rustix::process::fchdir(root)?;
+        rustix::process::chroot(".")?;
     }
     Ok(())
 }

@@ -40,14 +40,12 @@ pub(super) fn mount(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
             let overlay = Overlay { lowers, upper, work, volatile: *volatile };
             // Any place will do that the host has anyway; in this namespace the overlay's own
             // upper folder is in nobody's way.
-            match overlay.mount_detached() {
-                Err(StepError::Plain(error)) if error.raw_os_error() == Some(LAYERS_UNKNOWN) => {
-                    overlay.mount_at(upper)?;
-                    init.root = Some(open_place(upper)?);
-                    return Ok(());
-                }
-                result => (result?, upper.clone()),
+            if !takes_layers_one_by_one() {
+                overlay.mount_at(upper)?;
+                init.root = Some(open_place(upper)?);
+                return Ok(());
             }
+            (overlay.mount_detached()?, upper.clone())
         }
     };
     let target = open_place(&place).doing(|| place.display().to_string())?;
@@ -95,8 +93,16 @@ fn keep_from_spreading(place: &Path) -> Result<(), StepError> {
     Ok(())
 }
 
-/// What the kernel says before 6.5 when layers are given one by one.
-const LAYERS_UNKNOWN: i32 = Errno::INVAL.raw_os_error();
+/// Whether the kernel's overlay takes its layers one by one, which it does from 6.5 on. An
+/// older one accepts the option, and refuses the whole afterwards.
+fn takes_layers_one_by_one() -> bool {
+    const SINCE: (u32, u32) = (6, 5);
+    let names = rustix::system::uname();
+    let release = names.release().to_string_lossy();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|digits| digits.parse::<u32>().ok());
+    (number().unwrap_or(0), number().unwrap_or(0)) >= SINCE
+}
 
 struct Overlay<'a> {
     lowers: &'a [PathBuf],
@@ -109,24 +115,15 @@ impl Overlay<'_> {
     /// Layer by layer, so that no page of options limits their number. Needs Linux 6.5.
     fn mount_detached(&self) -> Result<OwnedFd, StepError> {
         let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        let configured = self.configure(&context);
-        let created = match configured {
-            Ok(()) => fsconfig_create(&context).doing(|| kernel_log(&context)),
-            error => error,
-        };
-        created?;
+        self.configure(&context)?;
+        fsconfig_create(&context).doing(|| kernel_log(&context))?;
         Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
     }
 
     fn configure(&self, context: &OwnedFd) -> Result<(), StepError> {
-        for (at, lower) in self.lowers.iter().enumerate() {
-            match fsconfig_set_string(context, "lowerdir+", lower) {
-                // Not the layer: the kernel does not know the option.
-                Err(Errno::INVAL) if at == 0 && lower.exists() => {
-                    return Err(Errno::INVAL.into());
-                }
-                result => result.doing(|| self.explain(context, lower))?,
-            }
+        for lower in self.lowers {
+            fsconfig_set_string(context, "lowerdir+", lower)
+                .doing(|| self.explain(context, lower))?;
         }
         fsconfig_set_string(context, "upperdir", self.upper)
             .doing(|| self.explain(context, self.upper))?;
