@@ -33,6 +33,8 @@ pub struct CleanedUp {
     pub last_state: Option<State>,
     /// Processes that were still there and were killed.
     pub killed: u32,
+    /// What the shim wrote before it died, if it was not killed but panicked.
+    pub last_words: String,
 }
 
 /// Something of a dead shim's container could not be removed.
@@ -90,6 +92,7 @@ pub fn clean_up(folder: &Path) -> Result<CleanedUp, CleanUpError> {
             _ => {}
         }
     }
+    cleaned_up.last_words = lock::last_words(folder);
     cleaned_up.last_state = last_state;
     first_error.map_or(Ok(cleaned_up), Err)
 }

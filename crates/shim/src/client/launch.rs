@@ -1,7 +1,6 @@
 //! Making a shim, and hearing whether its container runs.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,9 +17,6 @@ use crate::protocol::{Answer, AttachOptions, Failure, Launch, Request, State, fi
 /// How long a container may take to start. Hooks and slow disks take their time; beyond this
 /// something hangs, and whoever waits should know.
 const LAUNCH_DEADLINE: Duration = Duration::from_secs(120);
-
-/// How much of a dead shim's last words is told.
-const LAST_WORDS_BYTES_MAX: u64 = 4096;
 
 /// The program to run as shim. Clones share the process that shims are forked from.
 #[derive(Debug, Clone)]
@@ -45,35 +41,41 @@ impl Program {
         Ok(())
     }
 
+    /// Forks a shim, and does something in the meantime.
     fn fork(
         &self,
         folder: &Path,
         launcher: BorrowedFd<'_>,
         last_words: BorrowedFd<'_>,
+        meanwhile: impl FnOnce() -> Result<(), LaunchError>,
     ) -> Result<Shim, LaunchError> {
         let mut place = self.nursery.lock().unwrap_or_else(PoisonError::into_inner);
         // It is put back only if all goes well: who knows what is wrong with it otherwise.
-        if let Some(mut nursery) = place.take() {
-            match nursery.fork(folder, launcher, last_words) {
-                Ok(shim) => {
-                    *place = Some(nursery);
-                    return Ok(shim);
-                }
-                // It had been killed before it heard of us: a socket is reset when its owner
-                // has left something unread, and just ends otherwise.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                    ) => {}
-                Err(source) => return Err(self.error(source)),
+        let mut nursery = match place.take() {
+            Some(nursery) => nursery,
+            None => self.open_nursery()?,
+        };
+        let asked = nursery.ask(folder, launcher, last_words);
+        let prepared = meanwhile();
+        let born = match asked.and_then(|()| nursery.await_birth()) {
+            // It had been killed before it heard of us: a socket is reset when its owner has
+            // left something unread, and just ends otherwise.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                nursery = self.open_nursery()?;
+                nursery
+                    .ask(folder, launcher, last_words)
+                    .and_then(|()| nursery.await_birth())
+                    .map_err(|source| self.error(source))?
             }
-        }
-        let mut nursery = self.open_nursery()?;
-        let shim =
-            nursery.fork(folder, launcher, last_words).map_err(|source| self.error(source))?;
+            born => born.map_err(|source| self.error(source))?,
+        };
         *place = Some(nursery);
-        Ok(shim)
+        prepared.inspect_err(|_| born.kill()).map(|()| born)
     }
 
     fn open_nursery(&self) -> Result<Nursery, LaunchError> {
@@ -165,12 +167,12 @@ pub fn launch(
     let last_words = lock::take(folder)
         .map_err(|source| LaunchError::Write { path: folder.join(files::LAST_WORDS), source })?
         .ok_or_else(|| LaunchError::ShimLives { folder: folder.to_owned() })?;
-    let shim = program.fork(folder, theirs.as_fd(), last_words.as_fd())?;
+    // The shim reads the files when it is told to start.
+    let shim = program
+        .fork(folder, theirs.as_fd(), last_words.as_fd(), || write_files(folder, config, launch))?;
     // From here on they are the shim's alone.
     drop((theirs, last_words));
-    // The shim reads the files when it is told to start.
-    let answer = write_files(folder, config, launch).and_then(|()| start(ours, descriptors));
-    match answer {
+    match start(ours, descriptors) {
         Ok((state, watch)) => Ok(Launched { state, watch, shim }),
         Err(error) => Err(give_up(&shim, folder, error)),
     }
@@ -223,18 +225,8 @@ fn give_up(shim: &Shim, folder: &Path, error: LaunchError) -> LaunchError {
     if !shim.wait_until(Instant::now() + LEAVE_DEADLINE) {
         shim.kill();
     }
-    if died { LaunchError::Died { last_words: last_words(folder) } } else { error }
+    if died { LaunchError::Died { last_words: lock::last_words(folder) } } else { error }
 }
 
 /// How long a shim without a container may take to leave.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// What a shim wrote before it died: the message of its panic.
-fn last_words(folder: &Path) -> String {
-    let mut text = Vec::new();
-    // Best effort: it embellishes another error.
-    if let Ok(file) = File::open(folder.join(files::LAST_WORDS)) {
-        let _ = file.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut text);
-    }
-    String::from_utf8_lossy(&text).trim().to_owned()
-}

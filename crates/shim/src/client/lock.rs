@@ -6,7 +6,7 @@
 //! itself, although it may stay for clients that are slow to read.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,6 +15,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::protocol::files;
+
+/// How much of a dead shim's last words is told.
+const LAST_WORDS_BYTES_MAX: u64 = 4096;
 
 /// How long a process that was killed may take to let go of its files.
 const RELEASE_TIME: Duration = Duration::from_millis(500);
@@ -55,6 +58,16 @@ pub(super) fn await_release(folder: &Path) -> io::Result<bool> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// What a shim wrote before it died: the message of its panic.
+pub(super) fn last_words(folder: &Path) -> String {
+    let mut text = Vec::new();
+    // Best effort: it embellishes another error.
+    if let Ok(file) = File::open(folder.join(files::LAST_WORDS)) {
+        let _ = file.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut text);
+    }
+    String::from_utf8_lossy(&text).trim().to_owned()
 }
 
 #[cfg(test)]

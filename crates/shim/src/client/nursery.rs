@@ -74,16 +74,21 @@ impl Nursery {
         Ok(Self { socket: ours, child })
     }
 
-    /// Forks a shim for the run folder, which gets `launcher` to talk to its launcher and
-    /// `last_words` as its standard error.
-    pub(super) fn fork(
+    /// Asks for a shim for the run folder, which gets `launcher` to talk to its launcher and
+    /// `last_words` as its standard error. [`Nursery::await_birth`] must follow.
+    pub(super) fn ask(
         &mut self,
         folder: &Path,
         launcher: BorrowedFd<'_>,
         last_words: BorrowedFd<'_>,
-    ) -> io::Result<Shim> {
+    ) -> io::Result<()> {
         let frame = wire::encode(&Birth { folder: folder.to_owned() });
         wire::send(self.socket.as_fd(), &frame, &[launcher, last_words])?;
+        Ok(())
+    }
+
+    /// Waits for the shim that was asked for.
+    pub(super) fn await_birth(&mut self) -> io::Result<Shim> {
         let mut decoder = FrameDecoder::new();
         let mut descriptors = Vec::new();
         let mut buffer = [0; 256];

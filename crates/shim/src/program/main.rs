@@ -64,12 +64,41 @@ fn supervise(NewShim { folder, launcher }: NewShim) -> anyhow::Result<()> {
     // bytes.
     std::env::set_current_dir(&folder)
         .with_context(|| format!("cannot go to {}", folder.display()))?;
-    let start = launch::receive(launcher)?;
+    // What needs no word of the launcher is done while that still writes its files.
+    let places = Places::make();
+    let outcome = launch::receive(launcher).map_err(anyhow::Error::new);
+    let outcome = outcome.and_then(|start| carry_out(start, places));
+    if outcome.is_err() {
+        // A supervisor removes it itself. It need not be there.
+        let _ = Control::remove_socket();
+    }
+    outcome
+}
+
+/// What every shim has.
+struct Places {
+    events: EventLoop,
+    control: Control,
+    record: Record,
+}
+
+impl Places {
+    fn make() -> Result<Self, Failure> {
+        let events = EventLoop::new().map_err(container::internal)?;
+        let control = Control::listen(&events).map_err(container::internal)?;
+        let record = Record::begin(Path::new(".")).map_err(container::internal)?;
+        Ok(Self { events, control, record })
+    }
+}
+
+fn carry_out(start: Start, places: Result<Places, Failure>) -> anyhow::Result<()> {
     let Start { launcher, network_namespace, attach, held } = start;
-    let mut supervisor = match prepare(network_namespace, held) {
-        Ok(supervisor) => supervisor,
-        Err(failure) => return refuse(&launcher, failure),
-    };
+    let (launch, Places { events, control, record }) =
+        match places.and_then(|places| Ok((launch::read_launch()?, places))) {
+            Ok(ready) => ready,
+            Err(failure) => return refuse(&launcher, failure),
+        };
+    let mut supervisor = Supervisor::new(events, control, record, launch, network_namespace, held);
     if supervisor.begin(launcher, attach) {
         supervisor.run()?;
     }
@@ -86,17 +115,10 @@ fn become_independent() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All that can fail before there is anything of a container.
-fn prepare(network_namespace: Option<OwnedFd>, held: Vec<OwnedFd>) -> Result<Supervisor, Failure> {
-    let launch = launch::read_launch()?;
-    let events = EventLoop::new().map_err(container::internal)?;
-    let control = Control::listen(&events).map_err(container::internal)?;
-    let record = Record::begin(Path::new(".")).map_err(container::internal)?;
-    Ok(Supervisor::new(events, control, record, launch, network_namespace, held))
-}
-
 /// Tells the launcher why there will be no container.
 fn refuse(launcher: &OwnedFd, failure: Failure) -> anyhow::Result<()> {
+    // Before the answer, so that a next try finds nothing in its way.
+    let _ = Control::remove_socket();
     let frame = wire::encode(&Answer::Failed(failure));
     rustix::io::write(launcher, &frame).context("cannot tell the launcher what is wrong")?;
     Ok(())
