@@ -92,8 +92,6 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
 
-    use hyper::Response;
-
     use super::*;
     use crate::http::plain;
 
@@ -101,12 +99,11 @@ mod tests {
     /// early input in capitals.
     async fn serve_tests(stream: Stream) {
         serve(stream, |request, hijacker| async move {
-            if request.uri().path() == "/ping" {
-                return plain(hyper::StatusCode::OK, "OK");
+            if request.uri().path() != "/ping" {
+                let hijack = Hijack { head: b"HEAD\r\n".to_vec(), serve: Box::new(shout) };
+                hijacker.hijack(hijack).await;
             }
-            let hijack = Hijack { head: b"HEAD\r\n".to_vec(), serve: Box::new(shout) };
-            let never: Response<Answer> = hijacker.hijack(hijack).await;
-            never
+            plain(hyper::StatusCode::OK, "OK")
         })
         .await;
     }
