@@ -128,13 +128,17 @@ impl Channel {
         }
     }
 
-    /// The next message; `None` when the other side has closed the channel.
+    /// The next message, other than a filter; `None` when the other side has closed the channel.
     pub(crate) fn receive(&self) -> io::Result<Option<Message>> {
-        let mut bytes = vec![0; MESSAGE_BYTES_MAX];
+        // Not on the heap: a supervisor would keep the page for as long as its container lives.
+        self.receive_into(&mut [0; 1 + TEXT_BYTES_MAX])
+    }
+
+    fn receive_into(&self, bytes: &mut [u8]) -> io::Result<Option<Message>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
-            let mut parts = [IoSliceMut::new(&mut bytes)];
+            let mut parts = [IoSliceMut::new(bytes)];
             match recvmsg(&self.socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
                 Ok(received) => break received.bytes,
                 // The other side has gone without reading all that was said to it. That is told
@@ -151,10 +155,11 @@ impl Channel {
         decode(*tag, text, descriptor).map(Some)
     }
 
-    /// Waits for the other side to say that something is done. An end of the channel is an
+    /// Waits for the other side to say something, of whatever size. An end of the channel is an
     /// error: the other side has gone.
     pub(crate) fn await_message(&self) -> io::Result<Message> {
-        self.receive()?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        let message = self.receive_into(&mut vec![0; MESSAGE_BYTES_MAX])?;
+        message.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -265,7 +270,7 @@ mod tests {
             Instruction { code: 6, jump_true: 1, jump_false: 2, operand: 0x7fff_0000 };
         let program = vec![instruction; INSTRUCTIONS_MAX];
         maker.send(&Message::Filter(program.clone())).unwrap();
-        let Some(Message::Filter(received)) = child.receive().unwrap() else { panic!() };
+        let Message::Filter(received) = child.await_message().unwrap() else { panic!() };
         assert_eq!(received, program);
     }
 

@@ -11,6 +11,9 @@ pub enum CgroupError {
     #[error("cannot create the cgroup `{path}`")]
     Create { path: PathBuf, source: io::Error },
 
+    #[error("the cgroup `{path}` has a process in it already ({process})")]
+    Occupied { path: PathBuf, process: i32 },
+
     #[error("cannot write `{value}` to `{file}`")]
     Write { file: PathBuf, value: String, source: io::Error },
 
@@ -48,6 +51,7 @@ impl Explain for CgroupError {
                 Kind::Invalid
             }
             Self::NoController { .. } => Kind::NotImplemented,
+            Self::Occupied { .. } => Kind::Conflict,
             Self::Create { .. }
             | Self::Write { .. }
             | Self::Read { .. }
@@ -63,6 +67,10 @@ impl Explain for CgroupError {
                 "`cat /proc/cgroups` shows the controllers of this kernel; `{controller}` must be \
                  compiled in, enabled and mounted below {}",
                 super::MOUNT_POINT
+            )),
+            Self::Occupied { path, .. } => Some(format!(
+                "it may be left of another container: `echo 1 > {}/cgroup.kill` ends it",
+                path.display()
             )),
             Self::Write { file, source, .. } if source.kind() == io::ErrorKind::ResourceBusy => {
                 Some(format!(

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::Pid;
 
@@ -52,17 +52,38 @@ pub(super) fn processes(folder: &Path) -> Result<Vec<Pid>, CgroupError> {
     Ok(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect())
 }
 
-/// Makes a cgroup and what is missing above it. Says whether it was made now.
-pub(super) fn create(path: &Path) -> Result<bool, CgroupError> {
-    let error = |source| CgroupError::Create { path: PathBuf::from(path), source };
+/// Makes a cgroup and what is missing above it. One that is there is as good, as long as
+/// nobody lives in it.
+pub(super) fn create(path: &Path) -> Result<(), CgroupError> {
+    match create_folders(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_empty(path),
+        result => result.map_err(|source| CgroupError::Create { path: path.into(), source }),
+    }
+}
+
+/// Makes a folder above a container's, if it is missing.
+pub(super) fn create_shared(path: &Path) -> Result<(), CgroupError> {
+    fs::create_dir_all(path).map_err(|source| CgroupError::Create { path: path.into(), source })
+}
+
+fn create_folders(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(error)?;
-            Ok(true)
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::create_dir(path)
         }
-        Err(source) => Err(error(source)),
+        result => result,
+    }
+}
+
+/// The rest of another container must not be mistaken for this one's.
+fn check_empty(path: &Path) -> Result<(), CgroupError> {
+    match processes(path)?.first() {
+        Some(process) => {
+            let process = process.as_raw_nonzero().get();
+            Err(CgroupError::Occupied { path: path.into(), process })
+        }
+        None => Ok(()),
     }
 }
 

@@ -319,7 +319,7 @@ fn enable_controllers(path: &Path, resources: &LinuxResources) -> Result<(), Cgr
     for name in std::iter::once(None).chain(above.iter().map(Some)) {
         if let Some(name) = name {
             folder.push(name);
-            files::create(&folder)?;
+            files::create_shared(&folder)?;
         }
         enable(&folder, &wanted)?;
     }

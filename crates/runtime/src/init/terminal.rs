@@ -1,6 +1,6 @@
 //! The standard streams: given descriptors, or a terminal of the container's own.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, Uid, makedev};
@@ -52,7 +52,7 @@ fn open(process: &mut ProcessInit<'_>, root: BorrowedFd<'_>) -> Result<Option<Ow
         tcsetwinsize(&terminal, size)?;
     }
     process.channel.send(&Message::Terminal(master))?;
-    let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3);
+    let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, FIRST_AFTER_STDIO);
     let streams = [copy(&terminal)?, copy(&terminal)?, copy(&terminal)?];
     process.stdio = ChildStdio::Descriptors(streams);
     Ok(Some(terminal))
@@ -77,7 +77,9 @@ fn open_master(root: BorrowedFd<'_>) -> Result<OwnedFd, StepError> {
 /// Puts the streams in their places.
 pub(super) fn connect(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     let streams = std::mem::replace(&mut process.stdio, ChildStdio::Connected);
-    let ChildStdio::Descriptors([stdin, stdout, stderr]) = streams else { return Ok(()) };
+    let ChildStdio::Descriptors(streams) = streams else { return Ok(()) };
+    let [stdin, stdout, stderr] = streams.map(out_of_the_way);
+    let (stdin, stdout, stderr) = (stdin?, stdout?, stderr?);
     rustix::stdio::dup2_stdin(&stdin)?;
     rustix::stdio::dup2_stdout(&stdout)?;
     rustix::stdio::dup2_stderr(&stderr)?;
@@ -90,6 +92,20 @@ pub(super) fn connect(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     }
     Ok(())
 }
+
+/// A stream whose number is one of the standard ones would be replaced by another stream.
+fn out_of_the_way(stream: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    if stream.as_raw_fd() >= FIRST_AFTER_STDIO {
+        return Ok(stream);
+    }
+    let copy = rustix::io::fcntl_dupfd_cloexec(&stream, FIRST_AFTER_STDIO)?;
+    // Its number is about to be taken by the stream that belongs there.
+    std::mem::forget(stream);
+    Ok(copy)
+}
+
+/// The descriptor after the standard streams.
+const FIRST_AFTER_STDIO: i32 = 3;
 
 /// Lets the user open `/dev/stdout` again, which is a new open of what the stream is.
 fn give_to_user(stream: impl AsFd, user: u32) -> Result<(), StepError> {

@@ -194,3 +194,17 @@ fn the_container_sees_its_own_cgroup() {
     assert!(output.contains("unified") || output.contains("cgroup.procs"), "{output}");
     assert!(output.contains("Read-only file system"), "{output}");
 }
+
+#[test]
+fn a_cgroup_with_somebody_in_it_is_not_taken() {
+    require_containers!();
+    let first = Bundle::new("sleep 100");
+    let mut second = Bundle::new("true");
+    second.spec["linux"]["cgroupsPath"] = format!("/wharf/{}", first.id).into();
+    first.with_container(null_streams, |container| {
+        let container = container.unwrap();
+        let error = second.try_run().unwrap_err();
+        assert!(error.contains("has a process in it already"), "{error}");
+        container.delete().unwrap();
+    });
+}

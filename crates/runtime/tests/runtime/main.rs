@@ -8,6 +8,7 @@ mod host;
 
 mod basics;
 mod cgroups;
+mod command_line;
 mod errors;
 mod exec;
 mod files;
