@@ -2,6 +2,8 @@
 //!
 //! `ARCHITECTURE.md` says it in words. These tests keep it true.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
