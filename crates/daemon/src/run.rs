@@ -34,6 +34,10 @@ const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(5);
 /// Decompression and deep folders need some; it is memory only once it is used.
 const THREAD_STACK_BYTES: usize = 1 << 20;
 
+/// How often free memory is given back to the kernel. A daemon is busy for seconds and idle for
+/// hours, and its allocator keeps what the busy seconds took.
+const TRIM_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The records' file in the data root.
 const DATABASE: &str = "metadata.redb";
 
@@ -103,6 +107,7 @@ async fn serve_on(
         let server = server.clone();
         tasks.spawn(async move { server.serve(listener).await });
     }
+    tasks.spawn(trim_memory());
     activation::notify("READY=1");
     tracing::info!("Daemon has completed initialization");
     signals.until_told_to_stop(|| reload(&server, invocation, level)).await;
@@ -110,6 +115,15 @@ async fn serve_on(
     activation::notify("STOPPING=1");
     tasks.shutdown().await;
     Ok(())
+}
+
+/// Gives free memory back from time to time. Ends by being dropped.
+async fn trim_memory() {
+    let mut interval = tokio::time::interval(TRIM_INTERVAL);
+    loop {
+        interval.tick().await;
+        linux::resident::trim_heap();
+    }
 }
 
 /// Opens the records and the engine.

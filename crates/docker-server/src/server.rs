@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use engine::Engine;
 
+use crate::create::Circumstances;
+use crate::host::{self, Cgroups};
 use crate::http::{self, Listener};
 use crate::routes;
 
@@ -33,11 +35,14 @@ pub struct About {
 pub struct Server {
     pub(crate) engine: Engine,
     pub(crate) about: Arc<About>,
+    /// Looked at once: a host does not change what it can do.
+    pub(crate) circumstances: Arc<Circumstances>,
 }
 
 impl Server {
     pub fn new(engine: Engine, about: About) -> Self {
-        Self { engine, about: Arc::new(about) }
+        let circumstances = circumstances(&engine, &about).into();
+        Self { engine, about: Arc::new(about), circumstances }
     }
 
     /// Shows in `/info` from now on whether the daemon debugs.
@@ -64,5 +69,19 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// What decides about the defaults of containers.
+fn circumstances(engine: &Engine, about: &About) -> Circumstances {
+    let settings = engine.settings();
+    Circumstances {
+        cgroups: Cgroups::detect(),
+        processors: host::online_processors(),
+        memory_nodes: host::online_memory_nodes(),
+        processor_count: host::processor_count(),
+        shm_size: about.default_shm_size,
+        log: settings.default_log.clone(),
+        init: settings.default_init,
     }
 }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use super::containers::summaries as container_summaries;
 use super::images::{blocking, summaries as image_summaries};
-use crate::host::{self, Cgroups};
+use crate::host;
 use crate::http::{Answer, ApiError, Request, drain, json, plain};
 use crate::product::{OWN_VERSION, VERSION};
 use crate::{show, versions};
@@ -83,7 +83,7 @@ pub(crate) async fn info(request: Request) -> Result<Response<Answer>, ApiError>
 fn describe(request: &Request) -> SystemInfo {
     let (engine, about) = (request.engine(), &request.server.about);
     let (settings, summary) = (engine.settings(), engine.summary());
-    let cgroups = Cgroups::detect();
+    let cgroups = request.server.circumstances.cgroups;
     let (operating_system, os_version) = host::distribution();
     SystemInfo {
         id: about.daemon_id.clone(),

@@ -59,7 +59,10 @@ where
         let response = handle(request, hijacker.clone());
         Box::pin(async move { Ok::<_, Infallible>(response.await) })
     });
-    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut connection = http1::Builder::new()
+        // As Docker spells them: scripts look for `Api-Version` in what curl prints.
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
     let hijack = tokio::select! {
         biased;
         // The sender lives in `hijacker`, so this is never the "sender dropped" error.

@@ -6,7 +6,6 @@ use docker_api::containers::{ContainerPruneReport, UpdateRequest, UpdateResponse
 use engine::containers::{Outcome, RemoveOptions, StopOptions, UpdateContainer};
 use hyper::{Response, StatusCode};
 
-use super::create::circumstances;
 use crate::create::{check_limits, convert_limits, convert_restart, signal_number};
 use crate::handlers::prune;
 use crate::http::{Answer, ApiError, Request, empty, json, status_only};
@@ -125,8 +124,7 @@ pub(in crate::handlers) fn terminal_size(request: &Request) -> Result<(u16, u16)
 pub(crate) async fn update(mut request: Request) -> Result<Response<Answer>, ApiError> {
     let mut update: UpdateRequest = request.document().await?;
     versions::update_request(request.version, &mut update);
-    let circumstances = circumstances(&request.server);
-    let warnings = check_limits(&mut update.resources, &circumstances, true)?;
+    let warnings = check_limits(&mut update.resources, &request.server.circumstances, true)?;
     let view = request.engine().container(&request.name)?;
     let restart = match update.restart_policy.name.as_str() {
         "" => None,

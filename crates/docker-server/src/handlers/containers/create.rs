@@ -1,13 +1,14 @@
 //! `POST /containers/create`
 
+use std::sync::Arc;
+
 use docker_api::containers::{CreateRequest, CreateResponse, HostConfig};
 use engine::containers::CreateContainer;
 use hyper::{Response, StatusCode};
 use images::Platform;
 
 use crate::Server;
-use crate::create::{Circumstances, Refusal, check};
-use crate::host::{self, Cgroups};
+use crate::create::{Refusal, check};
 use crate::http::{Answer, ApiError, Request, json};
 use crate::show::image_defaults;
 use crate::versions;
@@ -17,7 +18,7 @@ pub(crate) async fn create(mut request: Request) -> Result<Response<Answer>, Api
     if document == CreateRequest::default() {
         return Err(ApiError::invalid("config cannot be empty in order to create a container"));
     }
-    let circumstances = circumstances(&request.server);
+    let circumstances = Arc::clone(&request.server.circumstances);
     versions::create_request(request.version, &mut document, circumstances.cgroups.version)?;
     let host = document.host_config.get_or_insert_with(HostConfig::default);
     name_containers_by_id(&request.server, host);
@@ -46,19 +47,6 @@ pub(crate) async fn create(mut request: Request) -> Result<Response<Answer>, Api
     Ok(json(StatusCode::CREATED, &answer))
 }
 
-pub(super) fn circumstances(server: &Server) -> Circumstances {
-    let settings = server.engine.settings();
-    Circumstances {
-        cgroups: Cgroups::detect(),
-        processors: host::online_processors(),
-        memory_nodes: host::online_memory_nodes(),
-        processor_count: host::processor_count(),
-        shm_size: server.about.default_shm_size,
-        log: settings.default_log.clone(),
-        init: settings.default_init,
-    }
-}
-
 /// `container:name` becomes `container:id`, so that a rename changes nothing. A container that
 /// is not there is for the engine to refuse.
 fn name_containers_by_id(server: &Server, host: &mut HostConfig) {
@@ -70,10 +58,7 @@ fn name_containers_by_id(server: &Server, host: &mut HostConfig) {
     }
 }
 
-async fn find_image(
-    request: &Request,
-    name: &str,
-) -> Result<Option<std::sync::Arc<images::Image>>, ApiError> {
+async fn find_image(request: &Request, name: &str) -> Result<Option<Arc<images::Image>>, ApiError> {
     if name.is_empty() {
         return Ok(None);
     }
