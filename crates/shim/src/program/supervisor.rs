@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 use oci::runtime::LinuxResources;
 use runtime::{Container, OutOfMemoryEvents};
 use rustix::event::PollFlags;
+use serde::Deserialize as _;
+use serde_json::Value;
 use shim::protocol::{
     Answer, AttachOptions, Event, ExecRequest, ExecState, Failure, FailureKind, Launch, Phase,
     Request, RestartPolicy, State, VERSION, What,
@@ -67,8 +69,9 @@ pub(crate) struct Supervisor {
     state: State,
     record: Record,
     restarts: Restarts,
-    /// Limits that were changed since the start, to be changed again after a restart.
-    updates: Vec<LinuxResources>,
+    /// Limits that were changed since the start (an OCI `linux.resources` object), to be
+    /// changed again after a restart.
+    updates: Value,
     log: Option<JsonLog>,
     run: Option<Run>,
     execs: Vec<Exec>,
@@ -166,7 +169,7 @@ impl Supervisor {
             held,
             state,
             record,
-            updates: Vec::new(),
+            updates: Value::Null,
             log: None,
             run: None,
             execs: Vec::new(),
@@ -258,10 +261,8 @@ impl Supervisor {
         self.state.pid_start_ticks = shim::process::start_ticks(pid).unwrap_or_default();
         self.state.oom_killed = false;
         self.state.error = None;
-        for resources in &self.updates {
-            if let Err(error) = container.cgroup().update(resources) {
-                return Err(Box::new((container, failure(FailureKind::Internal, &error))));
-            }
+        if let Err(failure) = self.apply_updates(&container) {
+            return Err(Box::new((container, failure)));
         }
         self.state.cgroup_paths = container.cgroup().paths();
         self.record();
@@ -277,6 +278,15 @@ impl Supervisor {
             }
             Err(error) => Err(Box::new((container, internal(error)))),
         }
+    }
+
+    fn apply_updates(&self, container: &Container) -> Result<(), Failure> {
+        if self.updates.is_null() {
+            return Ok(());
+        }
+        let resources = parse_resources(&self.updates)?;
+        let outcome = container.cgroup().update(&resources);
+        outcome.map_err(|error| failure(FailureKind::Internal, &error))
     }
 
     /// Without these events the container runs as well; only nobody hears why it died.
@@ -861,12 +871,11 @@ impl Supervisor {
 
     fn update(
         &mut self,
-        resources: Option<serde_json::Value>,
+        resources: Option<Value>,
         restart: Option<RestartPolicy>,
     ) -> Result<(), Failure> {
-        if let Some(resources) = resources {
-            let resources: LinuxResources = serde_json::from_value(resources)
-                .map_err(|error| failure(FailureKind::InvalidConfiguration, &error))?;
+        if let Some(update) = resources {
+            let resources = parse_resources(&update)?;
             if let Some(run) = &self.run {
                 let cgroup = run.container.cgroup();
                 let outcome = cgroup.update(&resources);
@@ -875,10 +884,28 @@ impl Supervisor {
                 self.record();
                 outcome.map_err(|error| failure(FailureKind::Internal, &error))?;
             }
-            self.updates.push(resources);
+            merge(&mut self.updates, update);
         }
         self.policy = restart.unwrap_or(self.policy);
         Ok(())
+    }
+}
+
+fn parse_resources(resources: &Value) -> Result<LinuxResources, Failure> {
+    LinuxResources::deserialize(resources)
+        .map_err(|error| failure(FailureKind::InvalidConfiguration, &error))
+}
+
+/// Lays `update` over what is there: fields replace fields of the same name, and objects are
+/// merged field by field.
+fn merge(there: &mut Value, update: Value) {
+    match (there, update) {
+        (Value::Object(there), Value::Object(update)) => {
+            for (name, value) in update {
+                merge(there.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (there, update) => *there = update,
     }
 }
 
@@ -908,5 +935,21 @@ fn no_descriptor() -> Failure {
 fn delete(container: Container) {
     if let Err(error) = container.delete() {
         eprintln!("{}", errors::chain(&error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn later_limits_are_laid_over_earlier_ones() {
+        let mut updates = Value::Null;
+        merge(&mut updates, json!({ "memory": { "limit": 1, "swap": 2 } }));
+        merge(&mut updates, json!({ "memory": { "limit": 3 }, "pids": { "limit": 4 } }));
+        let expected = json!({ "memory": { "limit": 3, "swap": 2 }, "pids": { "limit": 4 } });
+        assert_eq!(updates, expected);
     }
 }

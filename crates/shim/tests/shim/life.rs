@@ -214,13 +214,7 @@ fn processes_are_listed_and_limits_changed() {
     assert!(pids.contains(&running.started.pid));
     let resources = Some(json!({ "pids": { "limit": 77 } }));
     running.connect().call(&Request::Update { resources, restart: None }, &[]).unwrap();
-    let limits: Vec<_> = running
-        .workshop
-        .cgroups()
-        .into_iter()
-        .filter_map(|path| std::fs::read_to_string(path.join("pids.max")).ok())
-        .collect();
-    assert_eq!(limits, ["77\n"]);
+    assert_eq!(running.workshop.process_limits(), ["77\n"]);
     running.stop();
 }
 

@@ -85,6 +85,21 @@ fn a_killed_container_that_nobody_stopped_comes_back() {
 }
 
 #[test]
+fn changed_limits_hold_after_a_restart() {
+    if !is_possible() {
+        return;
+    }
+    let mut running =
+        Workshop::program(&["sleep", "1000"]).with_restart(RestartPolicy::Always).launch();
+    let resources = Some(serde_json::json!({ "pids": { "limit": 77 } }));
+    running.connect().call(&Request::Update { resources, restart: None }, &[]).unwrap();
+    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    running.await_event(&What::Started);
+    assert_eq!(running.workshop.process_limits(), ["77\n"]);
+    running.stop();
+}
+
+#[test]
 fn a_restart_that_fails_is_the_end() {
     if !is_possible() {
         return;

@@ -199,6 +199,12 @@ impl Workshop {
             .collect()
     }
 
+    /// The container's `pids.max`, wherever that is.
+    pub(crate) fn process_limits(&self) -> Vec<String> {
+        let limit = |path: PathBuf| fs::read_to_string(path.join("pids.max")).ok();
+        self.cgroups().into_iter().filter_map(limit).collect()
+    }
+
     /// Processes that are this container's shim or live in its root.
     fn processes(&self) -> Vec<String> {
         let mut found = Vec::new();
