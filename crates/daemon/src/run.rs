@@ -1,7 +1,8 @@
 //! A daemon's life: from its settings to its sockets, until it is told to stop.
 //!
-//! Stopping closes the sockets and nothing else. Containers are processes of their shims, and
-//! the next daemon takes them over.
+//! Stopping closes the sockets and writes the last records. Containers are processes of their
+//! shims, and the next daemon takes them over; their network stays. Only where no container is
+//! left to use it, it goes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,6 +115,7 @@ async fn serve_on(
     tracing::info!("Processing signal, the containers go on without the daemon");
     activation::notify("STOPPING=1");
     tasks.shutdown().await;
+    server.engine().close().await;
     Ok(())
 }
 

@@ -45,6 +45,11 @@ impl Server {
         Self { engine, about: Arc::new(about), circumstances }
     }
 
+    /// What is served.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Shows in `/info` from now on whether the daemon debugs.
     pub fn set_debug(&self, is_debugging: bool) {
         self.about.debug.store(is_debugging, Ordering::Relaxed);

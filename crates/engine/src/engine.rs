@@ -90,6 +90,24 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Comes to an end in good order. Containers go on; where none does, nothing of the
+    /// networks is left on the host.
+    pub async fn close(&self) {
+        if let Err(error) = self.0.metadata.settle().await {
+            tracing::error!(error = errors::chain(&error), "cannot write the last records");
+        }
+        if self.containers().iter().any(|view| view.state.phase.is_live()) {
+            return;
+        }
+        let parts = Arc::clone(&self.0);
+        let flushed = crate::containers::blocking(move || parts.networks.flush()).await;
+        if let Err(error) = flushed {
+            tracing::warn!(error = errors::chain(&error), "cannot remove the networks");
+        }
+    }
+}
+
 fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts, OpenError> {
     for path in [
         settings.data_root.join("containers"),

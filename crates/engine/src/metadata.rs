@@ -16,6 +16,9 @@ pub(crate) const CONTAINERS: Table = Table("containers");
 /// Volumes' records, by name.
 pub(crate) const VOLUMES: Table = Table("volumes");
 
+/// A table without records.
+const NOTHING: Table = Table("nothing");
+
 /// A table of JSON documents.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Table(&'static str);
@@ -78,6 +81,12 @@ impl Metadata {
     /// Writes a record soon.
     pub(crate) fn put_later(&self, table: Table, key: &str, value: Vec<u8>) {
         self.send_later(Write { table, key: key.to_owned(), value: Some(value), done: None });
+    }
+
+    /// Waits until everything that was to be written soon is on the disk.
+    pub(crate) async fn settle(&self) -> Result<(), MetadataError> {
+        // Writes are done in order, so the last of them tells of all.
+        self.remove(NOTHING, "").await
     }
 
     /// Removes a record soon.
