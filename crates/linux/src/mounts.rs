@@ -1,9 +1,11 @@
 //! What rustix lacks of the mount interface: changing a mount's attributes by descriptor.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::mount::OpenTreeFlags;
 
 use crate::namespaces::Namespaces;
 
@@ -109,4 +111,52 @@ pub fn change(mount: BorrowedFd<'_>, depth: Depth, change: Change) -> io::Result
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+/// A view of a file that nobody can write through: neither by this descriptor nor, once it is
+/// executed, by `/proc/<pid>/exe` of the process that runs it.
+///
+/// For programs that come near containers: whoever gets a process to run in a container can
+/// open its program's file, and, as root, could otherwise change it for the next one to run it
+/// on the host (CVE-2019-5736). See `open_tree(2)`.
+pub fn read_only_view(file: &Path) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let view = rustix::mount::open_tree(rustix::fs::CWD, file, flags)?;
+    let read_only = Change { set: Attributes::RDONLY, ..Change::default() };
+    change(view.as_fd(), Depth::One, read_only)?;
+    Ok(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_running_program_can_be_out_of_everybodys_reach() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        fs::copy("/bin/cat", &program).unwrap();
+        let view = read_only_view(&program).unwrap();
+        let mut running = Command::new(format!("/proc/self/fd/{}", view.as_raw_fd()))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+
+        // As an attacker does: keep a handle, wait until nobody executes the file, write.
+        let handle = rustix::fs::open(
+            format!("/proc/{}/exe", running.id()),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap();
+        drop(running.stdin.take());
+        assert!(running.wait().unwrap().success());
+        let again = format!("/proc/self/fd/{}", handle.as_raw_fd());
+        let error = File::options().write(true).open(again).unwrap_err();
+
+        assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        assert!(File::options().write(true).open(&program).is_ok());
+    }
 }

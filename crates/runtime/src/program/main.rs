@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod foreground;
 mod log;
+mod out_of_reach;
 mod record;
 mod signal;
 

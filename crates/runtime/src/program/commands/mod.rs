@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::arguments::{Arguments, Command, Delete, Global, Kill};
 use crate::record::{Folder, Status};
-use crate::signal;
+use crate::{out_of_reach, signal};
 
 /// Runs a command. `Ok` is the exit code, which may be a container's.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -27,6 +27,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     check_global(&global)?;
     let root = global.root.as_path();
+    if matches!(command, Some(Command::Create(_) | Command::Run(_) | Command::Exec(_))) {
+        out_of_reach::get_out_of_reach()?;
+    }
     let done = match command.context("a command is needed; see --help")? {
         Command::Run(run) => return create::run(root, &run),
         Command::Exec(exec) => return exec::exec(root, &exec),
