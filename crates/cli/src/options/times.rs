@@ -14,7 +14,10 @@ pub(crate) fn for_api(text: &str) -> Result<String, String> {
 }
 
 fn resolve(text: &str, now: Timestamp, zone: &TimeZone) -> Result<String, String> {
-    if let Ok(ago) = durations::parse(text) {
+    // A bare zero is the beginning of 1970, though it would be a duration too.
+    if let Ok(ago) = durations::parse(text)
+        && text != "0"
+    {
         let time = now - SignedDuration::from_nanos(ago);
         return Ok(time.as_second().to_string());
     }
@@ -64,6 +67,8 @@ mod tests {
         let resolve = |text| super::resolve(text, now, &TimeZone::UTC);
         for (text, expected) in [
             ("10m", "999400"),
+            ("0", "0"),
+            ("0s", "1000000"),
             ("1136073845", "1136073845"),
             ("1136073845.000000001", "1136073845.000000001"),
             ("2006-01-02T15:04:05Z", "1136214245.000000000"),

@@ -15,7 +15,7 @@ use docker_api::containers::{
 
 use crate::command_line::Parsed;
 use crate::options::volumes::Volume;
-use crate::options::{hosts, key_values, mounts, ports, restart, security, volumes};
+use crate::options::{capabilities, hosts, key_values, mounts, ports, restart, security, volumes};
 
 /// What the flags and arguments ask for.
 pub(crate) fn request(
@@ -88,6 +88,8 @@ fn host_config(parsed: &Parsed) -> Result<HostConfig, String> {
     let security = security::parse(&parsed.list("security-opt"))?;
     let shown = || security.system_paths_unconfined.then(Vec::new);
     let mounts = parsed.list("mount").into_iter().map(|mount| mounts::parse(&mount));
+    let (cap_add, cap_drop) =
+        capabilities::effective(&parsed.list("cap-add"), &parsed.list("cap-drop"));
     Ok(HostConfig {
         container_id_file: parsed.text("cidfile").to_owned(),
         log_config: log_config(parsed)?,
@@ -97,8 +99,8 @@ fn host_config(parsed: &Parsed) -> Result<HostConfig, String> {
         volume_driver: parsed.text("volume-driver").to_owned(),
         volumes_from: some(parsed.list("volumes-from")),
         annotations: some_map(key_values::to_map(&parsed.list("annotation"))),
-        cap_add: some(parsed.list("cap-add")),
-        cap_drop: some(parsed.list("cap-drop")),
+        cap_add: some(cap_add),
+        cap_drop: some(cap_drop),
         cgroupns_mode: parsed.text("cgroupns").to_owned(),
         dns: Some(parsed.list("dns")),
         dns_options: Some(parsed.list("dns-option")),
