@@ -39,13 +39,25 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
         None => plain(&client, server.as_ref().ok()),
         Some(template) => {
             let document = json!({"Client": client, "Server": server.as_ref().ok()});
-            template.render(&Scope::from_document(&document)).map_err(|error| {
+            let scope = Scope::completed(&with_field_names(&document), &document);
+            template.render(&scope).map_err(|error| {
                 Failure::new(error.to_string().replacen("template: :", "template: version:", 1))
             })?
         }
     };
     output::print(&format!("{}\n", COLUMNS.align(&text)))?;
     server.map(drop)
+}
+
+/// With the names that templates know: what JSON calls `ApiVersion` is `APIVersion` in Go.
+fn with_field_names(document: &Value) -> Value {
+    let mut named = document.clone();
+    for side in ["Client", "Server"] {
+        if let Some(version) = document[side].get("ApiVersion") {
+            named[side]["APIVersion"] = version.clone();
+        }
+    }
+    named
 }
 
 /// Our own version, with the members that Docker's client has.
