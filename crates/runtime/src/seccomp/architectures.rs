@@ -45,6 +45,7 @@ const X86_64: Architecture = Architecture {
 
 const X32: Architecture = Architecture {
     name: Arch::ScmpArchX32,
+    width: Width::Bits32,
     first_number: X32_BIT,
     last_number: None,
     has_minus_one: true,

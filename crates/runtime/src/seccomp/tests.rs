@@ -107,6 +107,8 @@ fn x32_calls_are_told_apart() {
     check(&filter, X86_64, 0x4000_0000 + 514, 0, answer::ALLOW); // ioctl has a number of its own
     check(&filter, X86_64, 0x4000_0000 + 16, 0, EPERM);
     check(&filter, X86_64, 0x4000_0000 + 165, 0, EPERM);
+    // Its arguments have 32 bits, whatever is in the other half of a register.
+    check(&filter, X86_64, 0x4000_0000 | SOCKET, 40 | 1 << 32, EPERM);
 }
 
 #[test]
