@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::containers::ContainerId;
 use crate::containers::spec::{LogConfig, Ulimit};
@@ -57,11 +57,23 @@ impl Settings {
             return Ok(program.clone());
         }
         let copy = self.exec_root.join("docker-init");
-        if !copy.exists() {
+        let own = self.shim_program.with_file_name("wharf-runtime");
+        // An older daemon may have left one of its own.
+        if !is_newer(&copy, &own)? {
             let new = self.exec_root.join(format!("docker-init.{}", std::process::id()));
-            std::fs::copy(self.shim_program.with_file_name("wharf-runtime"), &new)?;
+            std::fs::copy(own, &new)?;
             std::fs::rename(&new, &copy)?;
         }
         Ok(copy)
+    }
+}
+
+/// Whether `copy` is there, and was made after `original` was last changed.
+fn is_newer(copy: &Path, original: &Path) -> io::Result<bool> {
+    let original = std::fs::metadata(original)?.modified()?;
+    match std::fs::metadata(copy) {
+        Ok(copy) => Ok(copy.modified()? > original),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }

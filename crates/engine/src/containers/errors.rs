@@ -206,13 +206,13 @@ pub enum ControlError {
     KillNotRunning { container: String, id: String },
     #[error("container {id} is not running")]
     NotRunning { id: String },
-    #[error("container {id} is not paused")]
+    #[error("Container {id} is not paused")]
     NotPaused { id: String },
-    #[error("container {id} is already paused")]
+    #[error("Container {id} is already paused")]
     AlreadyPaused { id: String },
     #[error("container {id} is restarting, wait until the container is running")]
     IsRestarting { id: String },
-    #[error("container {id} is paused, unpause the container first")]
+    #[error("Container {id} is paused, unpause the container before exec")]
     IsPaused { id: String },
     #[error("Container {id} is marked for removal and cannot be renamed or used")]
     IsRemoving { id: String },
@@ -225,8 +225,8 @@ pub enum ControlError {
     InvalidName { name: String },
     #[error("Renaming a container with the same name as its current name")]
     SameName,
-    #[error("You cannot attach to a stopped container, start it first")]
-    AttachStopped,
+    #[error("container {id} is paused, unpause the container first")]
+    AttachPaused { id: String },
     #[error("{reason}")]
     Invalid { reason: String },
     #[error(
@@ -258,7 +258,7 @@ impl Explain for ControlError {
             | Self::IsPaused { .. }
             | Self::IsRemoving { .. }
             | Self::NameTaken { .. }
-            | Self::AttachStopped => Kind::Conflict,
+            | Self::AttachPaused { .. } => Kind::Conflict,
             Self::InvalidName { .. } | Self::SameName | Self::Invalid { .. } => Kind::Invalid,
             Self::Shim { .. }
             | Self::ShimUnreachable { .. }
@@ -276,19 +276,19 @@ pub enum RemoveError {
     #[error(transparent)]
     Lookup(#[from] LookupError),
     #[error(
-        "cannot remove container \"/{name}\": container is {}: stop the container before removing \
+        "cannot remove container \"{name}\": container is {}: stop the container before removing \
          or force remove", phase.name()
     )]
     IsLive { name: String, phase: Phase },
-    #[error("cannot remove container \"/{name}\": container is paused and must be unpaused first")]
+    #[error("cannot remove container \"{name}\": container is paused and must be unpaused first")]
     IsPaused { name: String },
     #[error("removal of container {id} is already in progress")]
     InProgress { id: String },
-    #[error("cannot remove container \"/{name}\": could not kill container")]
+    #[error("cannot remove container \"{name}\": could not kill container")]
     Kill { name: String, source: Box<ControlError> },
-    #[error("cannot remove the files of container \"/{name}\"")]
+    #[error("cannot remove the files of container \"{name}\"")]
     Files { name: String, source: io::Error },
-    #[error("cannot remove the file system of container \"/{name}\"")]
+    #[error("cannot remove the file system of container \"{name}\"")]
     Snapshot { name: String, source: images::SnapshotError },
     #[error("cannot record the removal")]
     Record { source: crate::metadata::MetadataError },

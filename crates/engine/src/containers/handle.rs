@@ -263,7 +263,7 @@ impl Container {
     pub(crate) fn check_attach(&self) -> Result<Arc<View>, ControlError> {
         let view = self.view();
         match view.state.phase {
-            Phase::Paused => Err(ControlError::IsPaused { id: view.id.to_string() }),
+            Phase::Paused => Err(ControlError::AttachPaused { id: view.id.to_string() }),
             Phase::Removing | Phase::Dead => {
                 Err(ControlError::IsRemoving { id: view.id.to_string() })
             }

@@ -62,7 +62,7 @@ pub(crate) async fn create(
 
 fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result<(), VolumeError> {
     if name.len() == 1 {
-        return Err(VolumeError::NameTooShort);
+        return Err(VolumeError::NameTooShort { name: name.to_owned() });
     }
     if !names::is_valid(name) {
         return Err(VolumeError::InvalidName { name: name.to_owned() });

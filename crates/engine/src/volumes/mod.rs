@@ -49,8 +49,11 @@ pub enum VolumeError {
          use absolute path"
     )]
     InvalidName { name: String },
-    #[error("volume name is too short, names should be at least two alphanumeric characters")]
-    NameTooShort,
+    #[error(
+        "create {name}: volume name is too short, names should be at least two alphanumeric \
+         characters"
+    )]
+    NameTooShort { name: String },
     #[error(
         "create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found"
     )]
@@ -72,7 +75,7 @@ impl Explain for VolumeError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound { .. } | Self::UnknownDriver { .. } => Kind::NotFound,
-            Self::InvalidName { .. } | Self::NameTooShort | Self::InvalidOption { .. } => {
+            Self::InvalidName { .. } | Self::NameTooShort { .. } | Self::InvalidOption { .. } => {
                 Kind::Invalid
             }
             Self::UnsupportedOption { .. } => Kind::NotImplemented,

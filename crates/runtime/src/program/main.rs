@@ -2,15 +2,20 @@
 //!
 //! Between two calls a container is a folder below `--root`, see [`record`]. The container's
 //! first process waits there, at a socket, to be started.
+//!
+//! Called as `docker-init`, it is the [init](init_program) of a container.
 
 mod arguments;
 mod commands;
 mod foreground;
+mod init_program;
 mod log;
 mod out_of_reach;
 mod record;
 mod signal;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -18,6 +23,11 @@ use clap::Parser as _;
 use crate::arguments::Arguments;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    if Path::new(&name).file_name() == Some(OsStr::new(init_program::NAME)) {
+        return init_program::main(words);
+    }
     let arguments = Arguments::parse();
     let log = log::Log::new(&arguments.global);
     match commands::run(arguments) {
