@@ -29,9 +29,12 @@ pub struct CreateRequest<'a> {
     pub start_socket: Option<OwnedFd>,
 }
 
-/// A further process for a running container.
+/// A further process for a running container. One for a paused container waits until that is
+/// resumed, and its caller with it.
 #[derive(Debug)]
 pub struct ExecRequest<'a> {
+    /// Without `rlimits`, those of the container's own process hold. Everything else is taken as
+    /// it is: no capability and no environment comes from elsewhere.
     pub process: &'a Process,
     pub stdio: Stdio,
     /// As in [`CreateRequest::user`].

@@ -27,7 +27,7 @@ use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
 use super::detour::Detour;
-use super::{Container, CreateError, KeptFilter, hooks_of, namespaces_of, reap, watch};
+use super::{Container, CreateError, KeptFilter, hooks_of, namespaces_of, reap, rlimits_of, watch};
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
 ///
@@ -111,6 +111,7 @@ fn become_container(
     let process = ProcessInit {
         channel,
         process: plan.process,
+        rlimits: plan.process.rlimits().as_deref().unwrap_or_default(),
         user: request.user,
         additional_groups: request.additional_groups,
         stdio: child_stdio(request.stdio, plan.process),
@@ -188,6 +189,7 @@ impl Birth<'_> {
             cgroup,
             further: RefCell::default(),
             filter: filter.map_or(KeptFilter::None, KeptFilter::Compiled),
+            rlimits: rlimits_of(self.spec.process().as_ref()),
             namespaces: namespaces_of(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),
             poststop: hooks_of(self.spec, Hooks::poststop),

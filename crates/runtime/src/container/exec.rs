@@ -75,6 +75,7 @@ impl Container {
         let process = ProcessInit {
             channel,
             process: request.process,
+            rlimits: request.process.rlimits().as_ref().unwrap_or(&self.rlimits),
             user: request.user,
             additional_groups: request.additional_groups,
             stdio: child_stdio(request.stdio, request.process),

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, Spec};
+use oci::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, PosixRlimit, Process, Spec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
@@ -52,6 +52,8 @@ pub struct Container {
     further: RefCell<Vec<OwnedFd>>,
     /// For further processes.
     filter: KeptFilter,
+    /// For further processes that say nothing of limits.
+    rlimits: Vec<PosixRlimit>,
     /// The kinds of namespaces that are not the host's.
     namespaces: Vec<LinuxNamespaceType>,
     poststart: Vec<Hook>,
@@ -132,6 +134,7 @@ impl Container {
             cgroup: Cgroup::open(&cgroup_path(id, spec))?,
             further: RefCell::default(),
             filter: rules.map_or(KeptFilter::None, |rules| KeptFilter::Rules(Box::new(rules))),
+            rlimits: rlimits_of(spec.process().as_ref()),
             namespaces: namespaces_of(spec),
             poststart: hooks_of(spec, Hooks::poststart),
             poststop: hooks_of(spec, Hooks::poststop),
@@ -242,4 +245,8 @@ fn namespaces_of(spec: &Spec) -> Vec<LinuxNamespaceType> {
     let linux = spec.linux().as_ref();
     let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     namespaces.iter().map(oci::runtime::LinuxNamespace::typ).collect()
+}
+
+fn rlimits_of(process: Option<&Process>) -> Vec<PosixRlimit> {
+    process.and_then(|process| process.rlimits().clone()).unwrap_or_default()
 }

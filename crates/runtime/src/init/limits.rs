@@ -30,7 +30,7 @@ pub(super) fn adjust_memory_score(process: &mut ProcessInit<'_>) -> Result<(), S
 
 /// A limit that this host does not allow is lowered to what it does.
 pub(super) fn set_resource_limits(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    for limit in process.process.rlimits().iter().flatten() {
+    for limit in process.rlimits {
         let resource = resource_of(limit.typ());
         let wanted = as_rlimit(limit);
         match setrlimit(resource, wanted) {

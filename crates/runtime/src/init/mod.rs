@@ -30,7 +30,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use linux::seccomp::{FilterFlags, Instruction};
-use oci::runtime::{Linux, Process, Spec};
+use oci::runtime::{Linux, PosixRlimit, Process, Spec};
 
 use rustix::process::Pid;
 
@@ -77,6 +77,7 @@ pub(crate) struct JoinInit<'a> {
 pub(crate) struct ProcessInit<'a> {
     pub(crate) channel: Channel,
     pub(crate) process: &'a Process,
+    pub(crate) rlimits: &'a [PosixRlimit],
     pub(crate) user: Option<&'a str>,
     pub(crate) additional_groups: &'a [String],
     pub(crate) stdio: ChildStdio,

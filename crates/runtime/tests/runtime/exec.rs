@@ -110,6 +110,20 @@ fn it_keeps_the_filter_and_its_own_rights() {
 }
 
 #[test]
+fn it_has_the_containers_limits_or_its_own() {
+    require_containers!();
+    let mut bundle = Bundle::new("sleep 100");
+    bundle.spec["process"]["rlimits"] =
+        json!([{"type": "RLIMIT_NOFILE", "soft": 111, "hard": 222}]);
+    running(&bundle, |container| {
+        let mut process = process("ulimit -n");
+        assert_eq!(exec(container, &process, None).unwrap().0, "111\n");
+        process["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}]);
+        assert_eq!(exec(container, &process, None).unwrap().0, "77\n");
+    });
+}
+
+#[test]
 fn its_user_is_looked_up_inside() {
     require_containers!();
     running(&Bundle::new("sleep 100"), |container| {
