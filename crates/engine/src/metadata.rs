@@ -80,24 +80,16 @@ impl Metadata {
 
     /// Writes a record soon.
     pub(crate) fn put_later(&self, table: Table, key: &str, value: Vec<u8>) {
-        self.send_later(Write { table, key: key.to_owned(), value: Some(value), done: None });
+        let write = Write { table, key: key.to_owned(), value: Some(value), done: None };
+        if self.writes.send(write).is_err() {
+            tracing::error!(key, "the database's writer has ended; a record is lost");
+        }
     }
 
     /// Waits until everything that was to be written soon is on the disk.
     pub(crate) async fn settle(&self) -> Result<(), MetadataError> {
         // Writes are done in order, so the last of them tells of all.
         self.remove(NOTHING, "").await
-    }
-
-    /// Removes a record soon.
-    pub(crate) fn remove_later(&self, table: Table, key: &str) {
-        self.send_later(Write { table, key: key.to_owned(), value: None, done: None });
-    }
-
-    fn send_later(&self, write: Write) {
-        if let Err(error) = self.writes.send(write) {
-            tracing::error!(key = error.0.key, "the database's writer has ended; a change is lost");
-        }
     }
 
     /// Removes a record, and returns once that is on the disk.

@@ -108,6 +108,10 @@ pub(super) enum Message {
         reply: Reply<(), ControlError>,
     },
     Restarted,
+    /// How a run ended is on the disk.
+    EndRecorded {
+        generation: u64,
+    },
     Shim {
         generation: u64,
         event: Box<protocol::Event>,

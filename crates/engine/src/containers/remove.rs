@@ -1,7 +1,8 @@
 //! Removing a container for good.
 //!
-//! Its record goes last: a removal that is interrupted leaves a container that can be removed
-//! again. Every step can be repeated.
+//! Its record goes after its files, and its run folder after that: a removal that is interrupted
+//! leaves a container that can be removed again, and whose run folder tells the next engine that
+//! it had ended. Every step can be repeated.
 
 use std::fs;
 use std::io;
@@ -28,12 +29,16 @@ pub(super) async fn remove(
         blocking(move || remove_files(&parts, &id, &name)).await?;
     }
     if record.spec.remove_at_end {
-        // Nobody has to be sure of it: should the record be back after a crash, so is the wish
+        // Nobody has to wait for it: should the record be back after a crash, so is the wish
         // that the container goes at its end, and the next engine heeds it.
-        parts.metadata.remove_later(CONTAINERS, &record.id);
+        let (parts, record) = (Arc::clone(parts), record.clone());
+        tokio::spawn(async move {
+            if let Err(error) = remove_record(&parts, &record).await {
+                tracing::error!(container = record.id, error = errors::chain(&error));
+            }
+        });
     } else {
-        let removed = parts.metadata.remove(CONTAINERS, &record.id).await;
-        removed.map_err(|source| RemoveError::Record { source })?;
+        remove_record(parts, record).await?;
     }
     if volumes {
         remove_anonymous_volumes(parts, record).await;
@@ -41,9 +46,17 @@ pub(super) async fn remove(
     Ok(())
 }
 
+/// Removes the record, and then what speaks of the container's last run.
+async fn remove_record(parts: &Arc<Parts>, record: &Record) -> Result<(), RemoveError> {
+    let removed = parts.metadata.remove(CONTAINERS, &record.id).await;
+    removed.map_err(|source| RemoveError::Record { source })?;
+    let (parts, id) = (Arc::clone(parts), ContainerId::from_record(&record.id));
+    blocking(move || start::remove_run_folder_of(&parts, &id)).await;
+    Ok(())
+}
+
 fn remove_files(parts: &Parts, id: &ContainerId, name: &str) -> Result<(), RemoveError> {
     let files = |source| RemoveError::Files { name: name.to_owned(), source };
-    start::remove_run_folder(&parts.settings.run_folder(id)).map_err(files)?;
     parts
         .images
         .discard(id.as_str())

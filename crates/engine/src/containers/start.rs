@@ -497,15 +497,24 @@ fn undo(parts: &Parts, id: &ContainerId, folder: &Path) {
     if let Err(error) = shim::client::clean_up(folder) {
         tracing::warn!(container = %id, error = errors::chain(&error), "cannot undo a start");
     }
-    let_go(parts, id, folder);
+    let_go(parts, id);
 }
 
 /// Gives addresses, ports and the run folder back. Goes on after an error.
-pub(super) fn let_go(parts: &Parts, id: &ContainerId, folder: &Path) {
+fn let_go(parts: &Parts, id: &ContainerId) {
+    detach(parts, id);
+    remove_run_folder_of(parts, id);
+}
+
+fn detach(parts: &Parts, id: &ContainerId) {
     if let Err(error) = parts.networks.detach(id.as_str()) {
         tracing::warn!(container = %id, error = errors::chain(&error), "cannot disconnect");
     }
-    if let Err(error) = remove_run_folder(folder) {
+}
+
+/// Removes a container's run folder, if it has one.
+pub(super) fn remove_run_folder_of(parts: &Parts, id: &ContainerId) {
+    if let Err(error) = remove_run_folder(&parts.settings.run_folder(id)) {
         tracing::warn!(container = %id, %error, "cannot remove the run folder");
     }
 }
@@ -526,10 +535,10 @@ pub(super) fn remove_run_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives back what a run held, after its shim has left.
-pub(super) async fn release(parts: &Arc<Parts>, id: &ContainerId, folder: PathBuf) {
+/// Gives back the addresses and ports of a run, after its shim has left.
+pub(super) async fn disconnect(parts: &Arc<Parts>, id: &ContainerId) {
     let (parts, id) = (Arc::clone(parts), id.clone());
-    blocking(move || let_go(&parts, &id, &folder)).await;
+    blocking(move || detach(&parts, &id)).await;
 }
 
 /// What the network gave to a container that outlived its engine.

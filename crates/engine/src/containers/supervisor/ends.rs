@@ -5,14 +5,15 @@ use std::sync::Arc;
 use shim::protocol::{self, What};
 
 use super::super::errors::RemoveError;
-use super::super::handle::refuse_removal;
+use super::super::handle::{Message, refuse_removal};
 use super::super::lifecycle::{Decision, Request, decide};
 use super::super::record::RecordedPhase;
 use super::super::requests::RemoveOptions;
 use super::super::spec::RestartPolicy;
 use super::super::view::Phase;
 use super::super::{remove, start};
-use super::Supervisor;
+use super::{Supervisor, blocking};
+use crate::metadata::CONTAINERS;
 
 impl Supervisor {
     /// Takes an event of the shim's; `true` if the container is gone by it.
@@ -83,18 +84,43 @@ impl Supervisor {
         if self.record.spec.remove_at_end {
             return self.remove_by_itself().await;
         }
-        self.record_later();
+        self.record_end();
         self.ends += 1;
         self.publish();
         false
     }
 
-    /// Lets go of what a run held: its addresses, ports and run folder.
+    /// Lets go of what a run held: its addresses and ports. Its run folder stays until it is on
+    /// record how the run ended: until then the folder is what the next engine knows it from.
     pub(super) async fn release(&mut self) {
         self.generation += 1;
-        let Some(link) = self.link.take() else { return };
-        start::release(&self.parts, &self.id, link.folder).await;
+        if self.link.take().is_none() {
+            return;
+        }
+        start::disconnect(&self.parts, &self.id).await;
         self.tell_resources("unmount", "disconnect");
+    }
+
+    /// Records the end, and removes the run folder once that is on the disk.
+    fn record_end(&self) {
+        let (parts, queue) = (Arc::clone(&self.parts), self.queue.clone());
+        let (id, record) = (self.id.clone(), self.record.encode());
+        let generation = self.generation;
+        tokio::spawn(async move {
+            match parts.metadata.put(CONTAINERS, id.as_str(), record).await {
+                // The container may have been removed meanwhile, with its folder.
+                Ok(()) => drop(queue.send(Message::EndRecorded { generation }).await),
+                Err(error) => tracing::error!(
+                    container = %id, error = errors::chain(&error), "cannot record an end"
+                ),
+            }
+        });
+    }
+
+    /// Removes the run folder of a run whose end is on record, unless a new run has it.
+    pub(super) async fn tidy(&self) {
+        let (parts, id) = (Arc::clone(&self.parts), self.id.clone());
+        blocking(move || start::remove_run_folder_of(&parts, &id)).await;
     }
 
     /// The shim is gone without a word: so is the container, and somebody has to say so.

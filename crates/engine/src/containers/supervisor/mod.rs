@@ -177,7 +177,10 @@ impl Supervisor {
             Message::ShimGone { generation } if generation == self.generation => {
                 return self.bury_shim().await;
             }
-            Message::Shim { .. } | Message::ShimGone { .. } => {}
+            Message::EndRecorded { generation } if generation == self.generation => {
+                self.tidy().await;
+            }
+            Message::Shim { .. } | Message::ShimGone { .. } | Message::EndRecorded { .. } => {}
         }
         false
     }
