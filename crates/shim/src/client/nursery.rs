@@ -7,8 +7,9 @@
 //! container, and ends with its daemon.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,7 +66,10 @@ impl Nursery {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(BIRTH_DEADLINE))?;
         ours.set_write_timeout(Some(BIRTH_DEADLINE))?;
-        let child = Command::new(program)
+        // Shims join containers: what is executed must not be writable from inside of one.
+        let view = linux::mounts::read_only_view(program)?;
+        let child = Command::new(format!("/proc/self/fd/{}", view.as_raw_fd()))
+            .arg0(program)
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
