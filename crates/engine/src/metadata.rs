@@ -49,6 +49,18 @@ struct Write {
     done: Option<oneshot::Sender<Result<(), Arc<str>>>>,
 }
 
+/// A write under way.
+#[derive(Debug)]
+pub(crate) struct Recording(oneshot::Receiver<Result<(), Arc<str>>>);
+
+impl Recording {
+    /// Waits until it is on the disk.
+    pub(crate) async fn done(self) -> Result<(), MetadataError> {
+        let written = self.0.await.map_err(|_| MetadataError::Ended)?;
+        written.map_err(|reason| MetadataError::Write { reason })
+    }
+}
+
 /// The engine's records.
 #[derive(Debug)]
 pub(crate) struct Metadata {
@@ -78,6 +90,11 @@ impl Metadata {
         self.commit(table, key, Some(value)).await
     }
 
+    /// Begins to write a record. It is on the disk once the [`Recording`] says so.
+    pub(crate) fn begin_put(&self, table: Table, key: &str, value: Vec<u8>) -> Recording {
+        self.begin(table, key, Some(value))
+    }
+
     /// Writes a record soon.
     pub(crate) fn put_later(&self, table: Table, key: &str, value: Vec<u8>) {
         let write = Write { table, key: key.to_owned(), value: Some(value), done: None };
@@ -103,14 +120,14 @@ impl Metadata {
         key: &str,
         value: Option<Vec<u8>>,
     ) -> Result<(), MetadataError> {
+        self.begin(table, key, value).done().await
+    }
+
+    fn begin(&self, table: Table, key: &str, value: Option<Vec<u8>>) -> Recording {
         let (done, written) = oneshot::channel();
-        self.writes
-            .send(Write { table, key: key.to_owned(), value, done: Some(done) })
-            .map_err(|_| MetadataError::Ended)?;
-        written
-            .await
-            .map_err(|_| MetadataError::Ended)?
-            .map_err(|reason| MetadataError::Write { reason })
+        // If the writer has ended, so has the sender, and the recording tells.
+        let _ = self.writes.send(Write { table, key: key.to_owned(), value, done: Some(done) });
+        Recording(written)
     }
 
     /// Every record of a table.

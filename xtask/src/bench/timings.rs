@@ -120,7 +120,7 @@ impl Rounds<'_> {
         }
         for contender in &self.contenders.all {
             for n in 0..count {
-                contender.run(&format!("create --name PREFIX-{n} IMAGE"))?;
+                contender.run(&format!("create --name PREFIX-{n} IMAGE true"))?;
             }
         }
         let result =

@@ -115,13 +115,19 @@ async fn make(
         finished_at: None,
         restart_count: 0,
     };
-    if let Err(source) = parts.metadata.put(CONTAINERS, id.as_str(), record.encode()).await {
+    let mut recording = Some(parts.metadata.begin_put(CONTAINERS, id.as_str(), record.encode()));
+    // A container that goes at its end is made to be started, and its start waits for its
+    // record: nothing runs that is on no record, and one wait for the disk is not in the way.
+    if !record.spec.remove_at_end
+        && let Some(recording) = recording.take()
+        && let Err(source) = recording.done().await
+    {
         mounts::undo(parts, &resolved).await;
         undo_folders(parts, id).await;
         return Err(CreateError::Record { source });
     }
     let attributes = record.event_attributes();
-    parts.registry.insert(supervisor::spawn(parts, record, None));
+    parts.registry.insert(supervisor::spawn(parts, record, None, recording));
     parts.events.publish(ObjectKind::Container, "create", id.as_str(), attributes);
     tracing::debug!(container = %id, name, "a container was made");
     Ok(warnings)

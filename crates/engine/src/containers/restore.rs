@@ -53,7 +53,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
             && (record.phase == RecordedPhase::Removing
                 || (record.spec.remove_at_end && record.phase != RecordedPhase::Created));
         let wants_restart = running.is_none() && !removes_itself && wants_restart(&record);
-        let container = supervisor::spawn(parts, record, running);
+        let container = supervisor::spawn(parts, record, running, None);
         parts.registry.insert(container.clone());
         containers.push((container, removes_itself, wants_restart));
     }

@@ -35,7 +35,7 @@ use super::view::Phase;
 use super::{ContainerId, start};
 use crate::engine::Parts;
 use crate::exec::ExecView;
-use crate::metadata::CONTAINERS;
+use crate::metadata::{CONTAINERS, Recording};
 
 pub(crate) use talk::{blocking, timestamp};
 
@@ -67,6 +67,8 @@ pub(crate) struct Supervisor {
     parts: Arc<Parts>,
     id: ContainerId,
     record: Record,
+    /// Until the record is on the disk for the first time.
+    recording: Option<Recording>,
     phase: Phase,
     link: Option<ShimLink>,
     /// Counts shims, so that the last words of one are not taken for the next one's.
@@ -83,8 +85,14 @@ pub(crate) struct Supervisor {
     requests: mpsc::Receiver<Message>,
 }
 
-/// Gives a container its owner. A running one comes with what `start` (or a restore) made.
-pub(crate) fn spawn(parts: &Arc<Parts>, record: Record, running: Option<Running>) -> Container {
+/// Gives a container its owner. A running one comes with what `start` (or a restore) made, one
+/// whose record is not on the disk yet with its `recording`.
+pub(crate) fn spawn(
+    parts: &Arc<Parts>,
+    record: Record,
+    running: Option<Running>,
+    recording: Option<Recording>,
+) -> Container {
     let id = ContainerId::from_record(&record.id);
     let (queue, requests) = mpsc::channel(QUEUE_LENGTH);
     let phase = record.phase.into();
@@ -99,6 +107,7 @@ pub(crate) fn spawn(parts: &Arc<Parts>, record: Record, running: Option<Running>
         parts: Arc::clone(parts),
         id: id.clone(),
         record,
+        recording,
         phase,
         link: None,
         generation: 0,
@@ -195,7 +204,9 @@ impl Supervisor {
             Err(_) => return Err(StartError::IsRemoving),
         }
         let waiting = std::mem::take(&mut self.waiting);
-        match start::start(&self.parts, &self.record, waiting).await {
+        let started = start::start(&self.parts, &self.record, waiting).await;
+        self.await_record().await;
+        match started {
             Ok(running) => {
                 self.record.mounts = Arc::clone(&running.mounts);
                 self.record.was_stopped = false;
@@ -211,6 +222,17 @@ impl Supervisor {
                 self.note_failed_start(&error);
                 Err(error)
             }
+        }
+    }
+
+    /// Nobody is told that a container runs before it is on record: what runs without a record
+    /// is ended by the next engine.
+    async fn await_record(&mut self) {
+        let Some(recording) = self.recording.take() else { return };
+        if let Err(error) = recording.done().await {
+            tracing::error!(
+                container = %self.id, error = errors::chain(&error), "cannot record a container"
+            );
         }
     }
 
