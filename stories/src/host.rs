@@ -538,7 +538,10 @@ impl Host {
             let flags = rustix::mount::UnmountFlags::DETACH;
             let _ = rustix::mount::unmount(mount, flags);
         }
-        leaks::remove_cgroup(&self.cgroup_parent());
+        let end = Instant::now() + LEAVING;
+        while !leaks::remove_cgroup(&self.cgroup_parent()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

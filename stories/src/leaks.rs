@@ -47,15 +47,13 @@ pub(crate) fn cgroups_below(parent: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes `parent` and the empty groups in it from every hierarchy.
-pub(crate) fn remove_cgroup(parent: &str) {
-    for group in cgroups_below(parent) {
-        // What cannot be removed was reported already.
+/// Removes `parent` and the groups in it from every hierarchy; tells whether it is gone.
+pub(crate) fn remove_cgroup(parent: &str) -> bool {
+    for group in cgroups_below(parent).into_iter().chain(cgroup_folders(parent)) {
+        // It cannot be removed while a process in it is ending.
         let _ = fs::remove_dir(group);
     }
-    for folder in cgroup_folders(parent) {
-        let _ = fs::remove_dir(folder);
-    }
+    cgroup_folders(parent).is_empty()
 }
 
 /// The folders that `parent` has: in the one hierarchy, or in each of version 1.

@@ -45,7 +45,7 @@ impl Stage {
         let log = File::options().create(true).append(true).open(self.path("log"))?;
         let mut daemon = Command::new(self.programs.join("wharfd"))
             .args(["--data-root", &path("d"), "--exec-root", &path("r"), "--host", &host])
-            .args(["--pidfile", &path("pid")])
+            .args(["--pidfile", &path("pid"), "--cgroup-parent", &self.cgroup_parent()])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -181,6 +181,25 @@ impl Stage {
         self.check_nothing_is_left()
     }
 
+    /// The control group below which the demo's containers have theirs.
+    fn cgroup_parent(&self) -> String {
+        let name = self.folder.path().file_name().unwrap_or_default();
+        format!("/wharf-{}", name.to_string_lossy())
+    }
+
+    /// Removes the empty control group, in the one hierarchy or in each of version 1.
+    fn remove_cgroup(&self) -> Result<()> {
+        let root = PathBuf::from("/sys/fs/cgroup");
+        let hierarchies = fs::read_dir(&root)?.flatten().map(|entry| entry.path());
+        for hierarchy in hierarchies.chain([root]) {
+            let group = hierarchy.join(self.cgroup_parent().trim_start_matches('/'));
+            if group.is_dir() {
+                fs::remove_dir(&group).with_context(|| format!("{} is left", group.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     fn check_nothing_is_left(&self) -> Result<()> {
         let folder = self.folder.path().to_str().context("a plain path")?.to_owned();
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
@@ -193,7 +212,8 @@ impl Stage {
                 String::from_utf8_lossy(&line).contains(&folder)
             });
             Ok((!running).then_some(()))
-        })
+        })?;
+        self.remove_cgroup()
     }
 }
 
