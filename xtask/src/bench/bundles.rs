@@ -44,8 +44,8 @@ pub(crate) fn measure(
         let value = floor.measure(&[])?;
         raw.values.extend((round > 0).then_some(value));
         for ((name, program), samples) in runtimes.iter().zip(&mut samples) {
-            let value = time(program, bundle).with_context(|| format!("{name} failed"))?;
-            samples.values.extend((round > 0).then_some(value));
+            let measure = || time(program, bundle).with_context(|| format!("{name} failed"));
+            samples.take_turn(measure, round > 0)?;
         }
     }
     samples.insert(0, raw);

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Resource;
 use stories::Host;
 
 use super::table::OURS;
@@ -122,7 +123,7 @@ impl Contenders {
             Some(program) => all.push(Contender {
                 name: "podman",
                 program,
-                environment: Vec::new(),
+                environment: vec![("CONTAINERS_CONF", podman_settings(&host)?.into())],
                 image: format!("localhost/{PREFIX}-busybox"),
             }),
             None => println!("no podman to compare with"),
@@ -133,6 +134,21 @@ impl Contenders {
         }
         Ok(Self { all, host })
     }
+}
+
+/// Podman asks for more files and processes than root may have on some machines, and fails
+/// then: so it is told to ask for no more than that.
+fn podman_settings(host: &Host) -> Result<PathBuf> {
+    let most = |resource| rustix::process::getrlimit(resource).maximum;
+    let limits = [("nofile", most(Resource::Nofile)), ("nproc", most(Resource::Nproc))];
+    let limits = limits.into_iter().filter_map(|(name, most)| {
+        let most = most?;
+        Some(format!("\"{name}={most}:{most}\""))
+    });
+    let limits = limits.collect::<Vec<_>>().join(", ");
+    let file = host.path("containers.conf");
+    std::fs::write(&file, format!("[containers]\ndefault_ulimits = [{limits}]\n"))?;
+    Ok(file)
 }
 
 impl Drop for Contenders {

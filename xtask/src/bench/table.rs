@@ -2,17 +2,42 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
+
 /// What was measured, for one contender.
 #[derive(Debug, Clone)]
 pub(crate) struct Samples {
     pub(crate) contender: String,
     /// In the measurement's unit.
     pub(crate) values: Vec<f64>,
+    /// A peer that cannot do it here is left out from then on.
+    is_left_out: bool,
 }
 
 impl Samples {
     pub(crate) fn new(contender: &str) -> Self {
-        Self { contender: contender.to_owned(), values: Vec::new() }
+        Self { contender: contender.to_owned(), values: Vec::new(), is_left_out: false }
+    }
+
+    /// Measures once more, and keeps the value if it `counts`. That a peer fails is told,
+    /// but only our own failure is one of the benchmark.
+    pub(crate) fn take_turn(
+        &mut self,
+        measure: impl FnOnce() -> Result<f64>,
+        counts: bool,
+    ) -> Result<()> {
+        if self.is_left_out {
+            return Ok(());
+        }
+        match measure() {
+            Ok(value) => self.values.extend(counts.then_some(value)),
+            Err(error) if self.contender == OURS => return Err(error),
+            Err(error) => {
+                println!("{} is left out here: {error:#}", self.contender);
+                self.is_left_out = true;
+            }
+        }
+        Ok(())
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -132,8 +157,8 @@ mod tests {
     #[test]
     fn rows_compare_medians_with_ours() {
         let samples = |contender: &str, values: &[f64]| Samples {
-            contender: contender.to_owned(),
             values: values.to_vec(),
+            ..Samples::new(contender)
         };
         let measurement = Measurement {
             name: "run".to_owned(),

@@ -56,8 +56,7 @@ impl Rounds<'_> {
             let value = floor.measure(flags)?;
             raw.values.extend((round > 0).then_some(value));
             for (contender, samples) in self.contenders.all.iter().zip(&mut samples) {
-                let value = contender.time(line)?;
-                samples.values.extend((round > 0).then_some(value));
+                samples.take_turn(|| contender.time(line), round > 0)?;
             }
         }
         samples.insert(0, raw);
@@ -103,8 +102,9 @@ impl Rounds<'_> {
         let mut removals = self.samples();
         for _ in 0..self.arguments.few_rounds() {
             for (n, contender) in self.contenders.all.iter().enumerate() {
-                starts[n].values.push(contender.time_at_once(&runs)?);
-                removals[n].values.push(contender.time(&format!("rm -f {}", names.join(" ")))?);
+                starts[n].take_turn(|| contender.time_at_once(&runs), true)?;
+                let removal = format!("rm -f {}", names.join(" "));
+                removals[n].take_turn(|| contender.time(&removal), true)?;
             }
         }
         self.table.add(Measurement { name, unit: "ms", samples: starts });
@@ -151,8 +151,8 @@ impl Rounds<'_> {
             unpacking.values.push(unpack(&packed)?);
             for (contender, samples) in self.contenders.all.iter().zip(&mut samples) {
                 let line = format!("load --input {}", file.display());
-                samples.values.push(contender.time(&line)?);
-                contender.run("rmi --force wharf-bench-big:1")?;
+                samples.take_turn(|| contender.time(&line), true)?;
+                samples.take_turn(|| contender.time("rmi --force wharf-bench-big:1"), false)?;
             }
         }
         samples.insert(0, unpacking);
@@ -178,7 +178,7 @@ impl Rounds<'_> {
         let mut samples = self.samples();
         for _ in 0..rounds {
             for (contender, samples) in all.iter().zip(&mut samples) {
-                samples.values.push(measure(contender).context(name.to_owned())?);
+                samples.take_turn(|| measure(contender), true).context(name.to_owned())?;
             }
         }
         if setup.is_some() {
