@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::Resource;
 use stories::Host;
 
 use super::table::OURS;
@@ -30,7 +29,11 @@ impl Contender {
     /// A client that is told what `line` says. `IMAGE` stands for the image with a shell,
     /// and `PREFIX` for the beginning of every name.
     pub(crate) fn command(&self, line: &str) -> Command {
-        let line = line.replace("IMAGE", &self.image).replace("PREFIX", PREFIX);
+        let mut line = line.replace("IMAGE", &self.image).replace("PREFIX", PREFIX);
+        if self.name == "podman" {
+            // It would ask nicely for ten seconds, where the others kill at once.
+            line = line.replace("rm --force", "rm --force --time 0");
+        }
         let mut command = Command::new(&self.program);
         command.args(stories::words::split(&line));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -136,18 +139,17 @@ impl Contenders {
     }
 }
 
-/// Podman asks for more files and processes than root may have on some machines, and fails
-/// then: so it is told to ask for no more than that.
+/// What lets podman run everywhere: by default it asks for more files and processes than
+/// root may have on some machines, and for crun, which refuses hosts with both versions of
+/// control groups.
 fn podman_settings(host: &Host) -> Result<PathBuf> {
-    let most = |resource| rustix::process::getrlimit(resource).maximum;
-    let limits = [("nofile", most(Resource::Nofile)), ("nproc", most(Resource::Nproc))];
-    let limits = limits.into_iter().filter_map(|(name, most)| {
-        let most = most?;
-        Some(format!("\"{name}={most}:{most}\""))
-    });
-    let limits = limits.collect::<Vec<_>>().join(", ");
+    let mut settings =
+        "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n".to_owned();
+    if find("runc").is_some() {
+        settings.push_str("[engine]\nruntime = \"runc\"\n");
+    }
     let file = host.path("containers.conf");
-    std::fs::write(&file, format!("[containers]\ndefault_ulimits = [{limits}]\n"))?;
+    std::fs::write(&file, settings)?;
     Ok(file)
 }
 

@@ -103,7 +103,7 @@ impl Rounds<'_> {
         for _ in 0..self.arguments.few_rounds() {
             for (n, contender) in self.contenders.all.iter().enumerate() {
                 starts[n].take_turn(|| contender.time_at_once(&runs), true)?;
-                let removal = format!("rm -f {}", names.join(" "));
+                let removal = format!("rm --force {}", names.join(" "));
                 removals[n].take_turn(|| contender.time(&removal), true)?;
             }
         }
