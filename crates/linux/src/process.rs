@@ -148,16 +148,16 @@ pub fn reset_signals() {
 /// The largest number of a signal.
 const SIGNAL_MAX: libc::c_int = 64;
 
-/// Closes every descriptor from 3 up except `kept`.
+/// Closes every descriptor from `first` up except `kept`.
 ///
 /// Only for a child that never returns to its parent's code: whatever the parent held open,
 /// as an [`OwnedFd`] or otherwise, is closed under it.
 ///
 /// See `close_range(2)`. Needs Linux 5.9.
-pub fn close_descriptors_except(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub fn close_descriptors_from(first: u32, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
     kept.sort_unstable();
-    let mut first = FIRST_AFTER_STDIO;
+    let mut first = first;
     for kept in kept {
         if kept > first {
             close_range(first, kept - 1, 0)?;
@@ -172,7 +172,27 @@ pub fn close_on_execute_from(first: u32) -> io::Result<()> {
     close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-const FIRST_AFTER_STDIO: u32 = 3;
+/// Lets the descriptors from `first` to before `end` stay open across `execve`. All of them
+/// have to be open, and not owned by this program.
+pub fn keep_on_execute(first: u32, end: u32) -> io::Result<()> {
+    for descriptor in first..end {
+        let descriptor = RawFd::try_from(descriptor).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: `F_SETFD` reads no memory of ours, and fails on a number that is not open.
+        if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// The first of the descriptors from `first` to before `end` that is not open.
+pub fn first_closed_descriptor(first: u32, end: u32) -> Option<u32> {
+    (first..end).find(|descriptor| {
+        // SAFETY: `F_GETFD` reads no memory of ours, and fails on a number that is not open.
+        RawFd::try_from(*descriptor)
+            .map_or(true, |descriptor| unsafe { libc::fcntl(descriptor, libc::F_GETFD) } < 0)
+    })
+}
 
 fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
     // SAFETY: plain numbers. The callers state that nobody uses the closed descriptors again.
@@ -180,14 +200,25 @@ fn close_range(first: u32, last: u32, flags: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives this process a fresh session keyring, so that it cannot read its parent's keys.
+/// Gives this process another session keyring than its parent's: the one of that name which it
+/// may search, or else a fresh one. Its number comes back.
 ///
 /// See `keyctl(2)`, `KEYCTL_JOIN_SESSION_KEYRING`.
-pub fn join_new_keyring(name: &CStr) -> io::Result<()> {
+pub fn join_keyring(name: &CStr) -> io::Result<i32> {
     // SAFETY: the kernel reads `name` up to its NUL during the call.
     let result = unsafe {
         libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr())
     };
+    i32::try_from(result).ok().filter(|keyring| *keyring >= 0).ok_or_else(io::Error::last_os_error)
+}
+
+/// libc lacks it.
+const KEYCTL_SETPERM: libc::c_int = 5;
+
+/// Says what may be done with a keyring, and by whom. See `keyctl(2)`, `KEYCTL_SETPERM`.
+pub fn set_keyring_permissions(keyring: i32, permissions: u32) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, keyring, permissions) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -251,7 +282,7 @@ mod tests {
         let code = in_forked_process(|| {
             let kept = std::fs::File::open("/dev/null").unwrap();
             let lost = std::fs::File::open("/dev/null").unwrap();
-            close_descriptors_except(&[std::os::fd::AsFd::as_fd(&kept)]).unwrap();
+            close_descriptors_from(3, &[std::os::fd::AsFd::as_fd(&kept)]).unwrap();
             assert!(kept.metadata().is_ok());
             assert!(lost.metadata().is_err());
             exit(7);

@@ -71,18 +71,10 @@ fn live(
     fs::create_dir(&overlay_work)?;
 
     let began = Instant::now();
-    let mut container = runtime::create(CreateRequest {
-        id: &id,
-        spec,
-        bundle: work,
-        root: overlay(rootfs, upper, overlay_work),
-        stdio: null_streams()?,
-        network_namespace: None,
-        user: None,
-        additional_groups: &[],
-        start_socket: None,
-    })
-    .map_err(|error| anyhow::anyhow!(errors::chain(&error)))?;
+    let root = overlay(rootfs, upper, overlay_work);
+    let request = CreateRequest::new(&id, spec, work, root, null_streams()?);
+    let mut container =
+        runtime::create(request).map_err(|error| anyhow::anyhow!(errors::chain(&error)))?;
     let created = Instant::now();
     container.start().context("start")?;
     let started = Instant::now();
@@ -92,8 +84,7 @@ fn live(
         let mut process = process.clone();
         process.set_args(Some(vec!["true".to_owned()]));
         let stdio = null_streams()?;
-        let request = ExecRequest { process: &process, stdio, user: None, additional_groups: &[] };
-        let running = container.exec(request).context("exec")?;
+        let running = container.exec(ExecRequest::new(&process, stdio)).context("exec")?;
         waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
         phases.exec.push(started.elapsed());
         rustix::process::pidfd_send_signal(container.pidfd(), rustix::process::Signal::KILL)?;

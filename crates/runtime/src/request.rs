@@ -27,6 +27,31 @@ pub struct CreateRequest<'a> {
     ///
     /// [`Container::start`]: crate::Container::start
     pub start_socket: Option<OwnedFd>,
+    pub change_root: ChangeRoot,
+    pub keyring: Keyring,
+    /// How many of this process's descriptors, from 3 on, stay open in the program. All of
+    /// them have to be open.
+    pub preserved_descriptors: u32,
+}
+
+impl<'a> CreateRequest<'a> {
+    /// With everything else as the configuration alone has it.
+    pub fn new(id: &'a str, spec: &'a Spec, bundle: &'a Path, root: Root, stdio: Stdio) -> Self {
+        Self {
+            id,
+            spec,
+            bundle,
+            root,
+            stdio,
+            network_namespace: None,
+            user: None,
+            additional_groups: &[],
+            start_socket: None,
+            change_root: ChangeRoot::default(),
+            keyring: Keyring::default(),
+            preserved_descriptors: 0,
+        }
+    }
 }
 
 /// A further process for a running container. One for a paused container waits until that is
@@ -41,6 +66,45 @@ pub struct ExecRequest<'a> {
     pub user: Option<&'a str>,
     /// As in [`CreateRequest::additional_groups`].
     pub additional_groups: &'a [String],
+    /// [`Keyring::New`] is the container's own, which its first process has made.
+    pub keyring: Keyring,
+    /// As in [`CreateRequest::preserved_descriptors`].
+    pub preserved_descriptors: u32,
+}
+
+impl<'a> ExecRequest<'a> {
+    /// With everything else as `process` alone has it.
+    pub fn new(process: &'a Process, stdio: Stdio) -> Self {
+        Self {
+            process,
+            stdio,
+            user: None,
+            additional_groups: &[],
+            keyring: Keyring::default(),
+            preserved_descriptors: 0,
+        }
+    }
+}
+
+/// How the container's root becomes the root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChangeRoot {
+    /// By `pivot_root(2)`: the host's mounts are gone from the container's namespace.
+    #[default]
+    Pivot,
+    /// By moving the root's mount over `/` and `chroot(2)`, for a host whose root is an initial
+    /// file system, which cannot be pivoted. The host's mounts stay below, out of sight only.
+    Chroot,
+}
+
+/// The kernel's session keyring, in which programs keep secrets: see `keyrings(7)`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keyring {
+    /// One for the container.
+    #[default]
+    New,
+    /// That of this process.
+    Inherited,
 }
 
 /// Where a container's root file system comes from.

@@ -33,6 +33,7 @@ use super::{Container, CreateError, KeptFilter, hooks_of, namespaces_of, reap, r
 ///
 /// The calling process must have one thread only. After an error nothing is left.
 pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
+    check_preserved(request.preserved_descriptors)?;
     let has_network_namespace = request.network_namespace.is_some();
     let plan = Plan::new(request.id, request.spec, request.bundle, has_network_namespace)?;
     let cgroup = Cgroup::create(&plan.cgroup_path, &plan.resources)?;
@@ -42,6 +43,20 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
             // The first error is the one to tell.
             let _ = cgroup.driver().remove();
             Err(error)
+        }
+    }
+}
+
+/// What the caller says it holds open for the program has to be there before this process opens
+/// anything of its own, which would get such a number.
+pub(super) fn check_preserved(count: u32) -> Result<(), ProcessError> {
+    const FIRST_AFTER_STDIO: u32 = 3;
+    let end = FIRST_AFTER_STDIO.saturating_add(count);
+    match linux::process::first_closed_descriptor(FIRST_AFTER_STDIO, end) {
+        None => Ok(()),
+        Some(closed) => {
+            let reason = format!("descriptor {closed} (of {count}) is not open");
+            Err(ProcessError::invalid("preserve-fds", reason))
         }
     }
 }
@@ -110,11 +125,14 @@ fn become_container(
     });
     let process = ProcessInit {
         channel,
+        id: request.id,
         process: plan.process,
         rlimits: plan.process.rlimits().as_deref().unwrap_or_default(),
         user: request.user,
         additional_groups: request.additional_groups,
         stdio: child_stdio(request.stdio, plan.process),
+        keyring: request.keyring,
+        preserved_descriptors: request.preserved_descriptors,
         filter: match plan.seccomp {
             Some(_) => FilterSource::Parent { flags: plan.filter_flags },
             None => FilterSource::None,
@@ -130,12 +148,12 @@ fn become_container(
     };
     init::run_container(ContainerInit {
         process,
-        id: request.id,
         spec: request.spec,
         linux: plan.linux,
         plan,
         bundle: request.bundle,
         root_source: &request.root,
+        change_root: request.change_root,
         network_namespace: request.network_namespace,
         cgroup_folders: cgroup.driver().folders(),
         root: None,

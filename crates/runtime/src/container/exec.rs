@@ -15,7 +15,7 @@ use crate::plan;
 use crate::request::ExecRequest;
 use crate::seccomp::Filter;
 
-use super::create::child_stdio;
+use super::create::{check_preserved, child_stdio};
 use super::detour::Detour;
 use super::{Container, ExecError, reap, watch};
 
@@ -36,6 +36,7 @@ impl Container {
     /// It has the container's namespaces, cgroup and filter, and the rights of its own
     /// configuration.
     pub fn exec(&self, request: ExecRequest<'_>) -> Result<ExecProcess, ExecError> {
+        check_preserved(request.preserved_descriptors)?;
         plan::check_process("process", request.process)?;
         let (channel, child_channel) =
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
@@ -74,11 +75,14 @@ impl Container {
     ) -> ! {
         let process = ProcessInit {
             channel,
+            id: &self.id,
             process: request.process,
             rlimits: request.process.rlimits().as_ref().unwrap_or(&self.rlimits),
             user: request.user,
             additional_groups: request.additional_groups,
             stdio: child_stdio(request.stdio, request.process),
+            keyring: request.keyring,
+            preserved_descriptors: request.preserved_descriptors,
             filter: filter.map_or(FilterSource::None, |filter| {
                 FilterSource::Here(filter.instructions.as_slice().into(), filter.flags)
             }),

@@ -37,19 +37,19 @@ use rustix::process::Pid;
 use crate::cgroups::Folder;
 use crate::channel::{Channel, Failure, FailureKind, Message};
 use crate::plan::{JoinedNamespace, Plan};
-use crate::request::Root;
+use crate::request::{ChangeRoot, Keyring, Root};
 
 pub(crate) use user_database::Identity;
 
 /// A container in the making, seen by its first process.
 pub(crate) struct ContainerInit<'a> {
     pub(crate) process: ProcessInit<'a>,
-    pub(crate) id: &'a str,
     pub(crate) spec: &'a Spec,
     pub(crate) linux: &'a Linux,
     pub(crate) plan: &'a Plan<'a>,
     pub(crate) bundle: &'a Path,
     pub(crate) root_source: &'a Root,
+    pub(crate) change_root: ChangeRoot,
     pub(crate) network_namespace: Option<BorrowedFd<'a>>,
     pub(crate) cgroup_folders: Vec<Folder>,
     /// The container's root folder, once it is mounted.
@@ -76,11 +76,16 @@ pub(crate) struct JoinInit<'a> {
 /// A process on its way to the program that was asked for.
 pub(crate) struct ProcessInit<'a> {
     pub(crate) channel: Channel,
+    /// The container's.
+    pub(crate) id: &'a str,
     pub(crate) process: &'a Process,
     pub(crate) rlimits: &'a [PosixRlimit],
     pub(crate) user: Option<&'a str>,
     pub(crate) additional_groups: &'a [String],
     pub(crate) stdio: ChildStdio,
+    pub(crate) keyring: Keyring,
+    /// How many descriptors from 3 on are the program's.
+    pub(crate) preserved_descriptors: u32,
     pub(crate) filter: FilterSource<'a>,
     pub(crate) wait: Wait,
     pub(crate) start_hooks: Option<StartHooks>,
@@ -152,7 +157,7 @@ impl ContainerInit<'_> {
         }),
         step("join namespaces", namespaces::join),
         step("enter the user namespace", namespaces::become_root),
-        step("start a session", |init| namespaces::start_session(&mut init.process)),
+        step("start a session", namespaces::start_session),
         step("bring up the loopback interface", namespaces::bring_up_loopback),
         step("set the host name", namespaces::set_host_name),
         // Through the host's /proc: the container's own may be anything its image says.
@@ -186,7 +191,7 @@ impl JoinInit<'_> {
         }),
         step("enter the cgroup", namespaces::await_cgroup_to_join),
         step("join the container", namespaces::join_container),
-        step("start a session", |init| namespaces::start_session(&mut init.process)),
+        step("start a session", namespaces::start_session_to_join),
         step("open the terminal", |init| terminal::open_to_join(&mut init.process)),
     ];
 }

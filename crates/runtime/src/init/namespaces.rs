@@ -1,8 +1,10 @@
 //! Leaving the host's namespaces, and waiting for the parent at the right moments.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
@@ -10,6 +12,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, move_into_thr
 use linux::namespaces::Namespaces;
 
 use crate::channel::{Channel, Message};
+use crate::request::Keyring;
 
 use super::{
     ChildStdio, ContainerInit, Doing as _, JoinInit, ProcessInit, StepError, Wait, privileges,
@@ -19,19 +22,19 @@ pub(super) fn close_foreign_descriptors(init: &mut ContainerInit<'_>) -> Result<
     let mut kept = init.process.descriptors();
     kept.extend(init.network_namespace);
     kept.extend(init.plan.joined.iter().map(|namespace| namespace.fd.as_fd()));
-    become_unreachable(&kept)
+    become_unreachable(&kept, init.process.preserved_descriptors)
 }
 
 pub(super) fn close_foreign_descriptors_to_join(init: &mut JoinInit<'_>) -> Result<(), StepError> {
     let mut kept = init.process.descriptors();
     kept.push(init.container);
-    become_unreachable(&kept)
+    become_unreachable(&kept, init.process.preserved_descriptors)
 }
 
 /// From here on no process of the container can read this one's memory or descriptors, or
 /// reach this program's file through it, until `execve` lifts the ban.
-fn become_unreachable(kept: &[BorrowedFd<'_>]) -> Result<(), StepError> {
-    linux::process::close_descriptors_except(kept)?;
+fn become_unreachable(kept: &[BorrowedFd<'_>], preserved: u32) -> Result<(), StepError> {
+    linux::process::close_descriptors_from(FIRST_AFTER_STDIO + preserved, kept)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     linux::process::reset_signals();
     Ok(())
@@ -88,20 +91,42 @@ fn become_namespace_root() -> Result<(), StepError> {
 }
 
 /// A session and a keyring of its own: no terminal of the host's, no keys of the host's.
-pub(super) fn start_session(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    let _ = process;
+pub(super) fn start_session(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     setsid()?;
-    match linux::process::join_new_keyring(c"wharf") {
-        // A kernel without keyrings, or a user with no more room for them, has no secret there.
-        Err(error)
-            if matches!(
-                rustix::io::Errno::from_io_error(&error),
-                Some(rustix::io::Errno::NOSYS | rustix::io::Errno::DQUOT | rustix::io::Errno::PERM)
-            ) =>
-        {
-            Ok(())
-        }
-        result => Ok(result?),
+    if let Some(keyring) = join_keyring(&init.process)? {
+        // Whoever may search it can join it: that is how a further process finds it by its name.
+        // In a user namespace that process is somebody else to the kernel.
+        let is_own_user = !init.plan.has_user_namespace();
+        let searcher = if is_own_user { USER_SEARCH } else { OTHER_SEARCH };
+        linux::process::set_keyring_permissions(keyring, KEYRING_PERMISSIONS | searcher)?;
+    }
+    Ok(())
+}
+
+pub(super) fn start_session_to_join(init: &mut JoinInit<'_>) -> Result<(), StepError> {
+    setsid()?;
+    join_keyring(&init.process).map(drop)
+}
+
+/// What the kernel gives a new keyring: everything to its possessor; view, read and link to its
+/// user. See `keyctl_setperm(3)`.
+const KEYRING_PERMISSIONS: u32 = 0x3f13_0000;
+const USER_SEARCH: u32 = 0x8_0000;
+const OTHER_SEARCH: u32 = 0x8;
+
+/// Joins the container's keyring, if it is to have one. It is named as runc does it.
+fn join_keyring(process: &ProcessInit<'_>) -> Result<Option<i32>, StepError> {
+    if process.keyring == Keyring::Inherited {
+        return Ok(None);
+    }
+    let name = CString::new(format!("_ses.{}", process.id)).map_err(|_| Errno::INVAL)?;
+    match linux::process::join_keyring(&name) {
+        Ok(keyring) => Ok(Some(keyring)),
+        Err(error) => match Errno::from_io_error(&error) {
+            // A kernel without keyrings, or a user with no more room for them, has no secret there.
+            Some(Errno::NOSYS | Errno::DQUOT | Errno::PERM) => Ok(None),
+            _ => Err(error.into()),
+        },
     }
 }
 
@@ -151,7 +176,8 @@ pub(super) fn await_hooks(init: &mut ContainerInit<'_>) -> Result<(), StepError>
         init.process.expect_message(|message| matches!(message, Message::HooksDone))?;
     }
     let hooks = hooks.create_container().as_deref().unwrap_or_default();
-    let state = init.plan.state(init.id, "creating", own_host_pid(&init.process)?, init.bundle);
+    let state =
+        init.plan.state(init.process.id, "creating", own_host_pid(&init.process)?, init.bundle);
     crate::hooks::run("createContainer", hooks, &state)
         .map_err(|error| StepError::Refused(error.to_string()))
 }
@@ -194,8 +220,10 @@ fn enter_root(init: &JoinInit<'_>, root: &OwnedFd) -> Result<(), StepError> {
     Ok(())
 }
 
-pub(super) fn close_on_execution(_process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    Ok(linux::process::close_on_execute_from(FIRST_AFTER_STDIO)?)
+pub(super) fn close_on_execution(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
+    let end = FIRST_AFTER_STDIO + process.preserved_descriptors;
+    linux::process::keep_on_execute(FIRST_AFTER_STDIO, end)?;
+    Ok(linux::process::close_on_execute_from(end)?)
 }
 
 /// The descriptor after the standard streams.

@@ -1,7 +1,10 @@
 //! The container's root file system: mounted here, in the container's own mount namespace, so
 //! that it goes when the namespace goes.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use linux::mounts::{Attributes, Change, Depth, Propagation};
@@ -9,13 +12,13 @@ use linux::overlay::Changes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
-    open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+    move_mount, open_tree, unmount,
 };
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
 
-use crate::request::Root;
+use crate::request::{ChangeRoot, Root};
 
 use super::rooted::{self, Missing};
 use super::{ContainerInit, Doing as _, StepError};
@@ -164,6 +167,13 @@ pub(super) fn kernel_log(context: &OwnedFd) -> String {
 
 /// Makes the container's root the root, and lets go of the host's.
 pub(super) fn enter(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    match init.change_root {
+        ChangeRoot::Pivot => pivot(init),
+        ChangeRoot::Chroot => move_over_root(init),
+    }
+}
+
+fn pivot(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let host = open_place(Path::new("/"))?;
     fchdir(init.root())?;
     // The old root ends up on top of the new one: see `pivot_root(2)`, "pivot_root(., .)".
@@ -174,16 +184,101 @@ pub(super) fn enter(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
         let change = Change { propagation: Some(Propagation::Slave), ..Change::default() };
         linux::mounts::change(host.as_fd(), Depth::Recursive, change)?;
     }
-    // Nothing of the host's may stay reachable through what was open before.
-    init.process.host_proc = None;
-    init.null_device = None;
+    let_go_of_host(init);
     unmount(".", UnmountFlags::DETACH)?;
     chdir("/")?;
+    spread_root(init)
+}
+
+/// Nothing of the host's may stay reachable through what was open before.
+fn let_go_of_host(init: &mut ContainerInit<'_>) {
+    init.process.host_proc = None;
+    init.null_device = None;
+}
+
+fn spread_root(init: &ContainerInit<'_>) -> Result<(), StepError> {
     if let Some((propagation, depth)) = init.plan.root_propagation {
         let change = Change { propagation: Some(propagation), ..Change::default() };
         linux::mounts::change(init.root(), depth, change)?;
     }
     Ok(())
+}
+
+/// Covers the host's root with the container's.
+fn move_over_root(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    remove_kernel_file_systems(init)?;
+    let host = open_place(Path::new("/"))?;
+    let root = init.root.as_ref().expect("it is mounted by an earlier step");
+    attach(root, &host)?;
+    let_go_of_host(init);
+    fchdir(init.root())?;
+    chroot(".")?;
+    chdir("/")?;
+    spread_root(init)
+}
+
+/// The host's mounts stay in this namespace. A whole view of the kernel's own files among them
+/// would let the container mount another one, without what its own hides: so they go, as with
+/// runc.
+fn remove_kernel_file_systems(init: &ContainerInit<'_>) -> Result<(), StepError> {
+    let proc = init.process.host_proc.as_ref().expect("it is opened by an earlier step");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(proc, "self/mountinfo", flags, Mode::empty())?;
+    let mut mounts = String::new();
+    std::fs::File::from(file).read_to_string(&mut mounts)?;
+    let root =
+        rustix::fs::readlinkat(proc, format!("self/fd/{}", init.root().as_raw_fd()), Vec::new())?;
+    let root = PathBuf::from(OsString::from_vec(root.into_bytes()));
+    let places = mounts.lines().filter_map(kernel_file_system);
+    for place in places.filter(|place| !place.starts_with(&root)) {
+        remove_mount(&place).doing(|| place.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn remove_mount(place: &Path) -> std::io::Result<()> {
+    let there = match open_place(place) {
+        // It was below one that has gone.
+        Err(Errno::NOENT) => return Ok(()),
+        result => result?,
+    };
+    // Unmounting must not spread to the host.
+    let change = Change { propagation: Some(Propagation::Slave), ..Change::default() };
+    match linux::mounts::change(there.as_fd(), Depth::Recursive, change) {
+        // No mount any more: it was below one that has gone.
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return Ok(()),
+        result => result?,
+    }
+    drop(there);
+    match unmount(place, UnmountFlags::DETACH) {
+        // A user namespace may not uncover what its maker has mounted.
+        Err(Errno::INVAL | Errno::PERM) => {
+            rustix::mount::mount(c"tmpfs", place, c"tmpfs", MountFlags::empty(), None)?;
+        }
+        result => result?,
+    }
+    Ok(())
+}
+
+/// The place of a whole `proc` or `sysfs`, by its line of `/proc/self/mountinfo`: see `proc(5)`.
+fn kernel_file_system(line: &str) -> Option<PathBuf> {
+    let (mount, kind) = line.split_once(" - ")?;
+    let mut fields = mount.split(' ').skip(3);
+    let is_whole = fields.next() == Some("/");
+    let is_kernels = kind.starts_with("proc ") || kind.starts_with("sysfs ");
+    fields.next().filter(|_| is_whole && is_kernels).map(without_escapes)
+}
+
+/// A path of mountinfo, in which a blank is `\040`.
+fn without_escapes(text: &str) -> PathBuf {
+    let mut parts = text.split('\\');
+    let mut bytes: Vec<u8> = parts.next().unwrap_or_default().into();
+    for part in parts {
+        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.extend(code);
+        bytes.extend(&part.as_bytes()[if code.is_some() { 3 } else { 0 }..]);
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 pub(super) fn make_working_directory(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
@@ -201,4 +296,19 @@ pub(super) fn make_read_only(init: &mut ContainerInit<'_>) -> Result<(), StepErr
         linux::mounts::change(init.root(), Depth::One, change)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_file_systems_are_told_from_others() {
+        let find = |line| kernel_file_system(line).map(|path| path.display().to_string());
+        let proc = r"22 26 0:21 / /a\040b/proc rw,nosuid shared:5 - proc proc rw";
+        assert_eq!(find(proc), Some("/a b/proc".to_owned()));
+        assert_eq!(find("23 26 0:22 / /sys rw - sysfs sysfs rw"), Some("/sys".to_owned()));
+        assert_eq!(find("23 26 0:22 /fs /sys/fs rw - sysfs sysfs rw"), None);
+        assert_eq!(find("24 26 8:1 / / rw master:1 - ext4 /dev/root rw"), None);
+    }
 }

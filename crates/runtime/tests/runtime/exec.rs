@@ -20,12 +20,8 @@ fn exec(
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let stdin: OwnedFd = File::open("/dev/null").unwrap().into();
     let stderr = writer.try_clone().unwrap();
-    let request = ExecRequest {
-        process: &process,
-        stdio: Stdio::Descriptors { stdin, stdout: writer, stderr },
-        user,
-        additional_groups: &[],
-    };
+    let stdio = Stdio::Descriptors { stdin, stdout: writer, stderr };
+    let request = ExecRequest { user, ..ExecRequest::new(&process, stdio) };
     let process = container.exec(request).map_err(|error| error.to_string())?;
     let mut output = String::new();
     File::from(reader).read_to_string(&mut output).unwrap();
@@ -74,13 +70,7 @@ fn it_is_in_the_same_cgroup() {
     running(&Bundle::new("sleep 100"), |container| {
         let before = container.cgroup().processes().unwrap().len();
         let process = serde_json::from_value(process("sleep 100")).unwrap();
-        let request = ExecRequest {
-            process: &process,
-            stdio: null_streams(),
-            user: None,
-            additional_groups: &[],
-        };
-        let process = container.exec(request).unwrap();
+        let process = container.exec(ExecRequest::new(&process, null_streams())).unwrap();
         let processes = container.cgroup().processes().unwrap();
         assert!(processes.contains(&process.pid));
         assert_eq!(processes.len(), before + 1);

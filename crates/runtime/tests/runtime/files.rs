@@ -210,22 +210,13 @@ fn layers_are_stacked() {
     let code = linux::process::in_forked_process(|| {
         let spec = serde_json::from_value(bundle.spec.clone()).unwrap();
         let null = || fs::File::open("/dev/null").unwrap().into();
-        let mut container = runtime::create(CreateRequest {
-            id: &bundle.id,
-            spec: &spec,
-            bundle: bundle.path(),
-            root,
-            stdio: Stdio::Descriptors {
-                stdin: null(),
-                stdout: fs::File::create(&output).unwrap().into(),
-                stderr: null(),
-            },
-            network_namespace: None,
-            user: None,
-            additional_groups: &[],
-            start_socket: None,
-        })
-        .unwrap_or_else(|error| panic!("{error}"));
+        let stdio = Stdio::Descriptors {
+            stdin: null(),
+            stdout: fs::File::create(&output).unwrap().into(),
+            stderr: null(),
+        };
+        let request = CreateRequest::new(&bundle.id, &spec, bundle.path(), root, stdio);
+        let mut container = runtime::create(request).unwrap_or_else(|error| panic!("{error}"));
         container.start().unwrap();
         let code = exit_code(&container);
         container.delete().unwrap();

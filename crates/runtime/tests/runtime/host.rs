@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use oci::runtime::Spec;
-use runtime::{Container, CreateError, CreateRequest, Root, Stdio};
+use runtime::{ChangeRoot, Container, CreateError, CreateRequest, Keyring, Root, Stdio};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
 
@@ -32,6 +32,9 @@ pub(crate) struct Bundle {
     pub(crate) id: String,
     pub(crate) user: Option<String>,
     pub(crate) additional_groups: Vec<String>,
+    pub(crate) change_root: ChangeRoot,
+    pub(crate) keyring: Keyring,
+    pub(crate) preserved_descriptors: u32,
 }
 
 /// Why these tests cannot run here, if so. Printed by each test that is skipped for it.
@@ -66,6 +69,9 @@ impl Bundle {
             id: format!("test-{}-{number}", std::process::id()),
             user: None,
             additional_groups: Vec::new(),
+            change_root: ChangeRoot::default(),
+            keyring: Keyring::default(),
+            preserved_descriptors: 0,
         }
     }
 
@@ -92,16 +98,14 @@ impl Bundle {
     ) {
         let code = linux::process::in_forked_process(|| {
             let spec: Spec = serde_json::from_value(self.spec.clone()).unwrap();
+            let root = Root::Directory(self.rootfs());
             body(runtime::create(CreateRequest {
-                id: &self.id,
-                spec: &spec,
-                bundle: self.path(),
-                root: Root::Directory(self.rootfs()),
-                stdio: stdio(),
-                network_namespace: None,
                 user: self.user.as_deref(),
                 additional_groups: &self.additional_groups,
-                start_socket: None,
+                change_root: self.change_root,
+                keyring: self.keyring,
+                preserved_descriptors: self.preserved_descriptors,
+                ..CreateRequest::new(&self.id, &spec, self.path(), root, stdio())
             }));
             0
         });

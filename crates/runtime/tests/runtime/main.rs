@@ -15,4 +15,5 @@ mod files;
 mod hooks;
 mod namespaces;
 mod privileges;
+mod switches;
 mod terminal;

@@ -88,12 +88,7 @@ fn an_exec_can_have_one() {
             "env": ["PATH=/bin"], "terminal": true,
         }))
         .unwrap();
-        let request = ExecRequest {
-            process: &process,
-            stdio: Stdio::Terminal { size: Some((10, 20)) },
-            user: None,
-            additional_groups: &[],
-        };
+        let request = ExecRequest::new(&process, Stdio::Terminal { size: Some((10, 20)) });
         let process = container.exec(request).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(read_to_end(process.terminal.unwrap()), "/dev/pts/0\n10 20\n");
         container.delete().unwrap();

@@ -43,16 +43,12 @@ pub(crate) fn create(
     };
     let (mut stdio, process_stdio) = streams.make(events).map_err(internal)?;
     remove_volatile_mark(&launch.rootfs);
+    let (id, root) = (&launch.container_id, root(&launch.rootfs));
     let request = CreateRequest {
-        id: &launch.container_id,
-        spec: &spec,
-        bundle: Path::new("."),
-        root: root(&launch.rootfs),
-        stdio: process_stdio,
         network_namespace,
         user: launch.user.as_deref(),
         additional_groups: &launch.additional_groups,
-        start_socket: None,
+        ..CreateRequest::new(id, &spec, Path::new("."), root, process_stdio)
     };
     let mut container = runtime::create(request).map_err(|error| failure(CREATE_PREFIX, &error))?;
     if let Some(master) = container.take_terminal()
@@ -97,10 +93,9 @@ pub(crate) fn exec(
     };
     let (mut stdio, process_stdio) = made.map_err(internal)?;
     let request = ExecRequest {
-        process: &process,
-        stdio: process_stdio,
         user: request.user.as_deref(),
         additional_groups: &request.additional_groups,
+        ..ExecRequest::new(&process, process_stdio)
     };
     let mut started = container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))?;
     if let Some(master) = started.terminal.take() {

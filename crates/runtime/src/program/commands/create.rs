@@ -121,16 +121,11 @@ impl Bundle {
         }
         let root = self.spec.root().as_ref().context("root: is missing")?;
         let rootfs = self.path.join(root.path());
+        let (root, stdio) =
+            (Root::Directory(rootfs.clone()), foreground::streams(self.has_terminal())?);
         let container = runtime::create(CreateRequest {
-            id: &request.id,
-            spec: &self.spec,
-            bundle: &self.path,
-            root: Root::Directory(rootfs.clone()),
-            stdio: foreground::streams(self.has_terminal())?,
-            network_namespace: None,
-            user: None,
-            additional_groups: &[],
             start_socket,
+            ..CreateRequest::new(&request.id, &self.spec, &self.path, root, stdio)
         })?;
         let pid = container.pid().as_raw_nonzero().get();
         let (_, start_ticks) = start_ticks(pid).context("the container has ended at once")?;

@@ -30,12 +30,8 @@ pub(super) fn exec(root: &Path, request: &Exec) -> anyhow::Result<ExitCode> {
     if !request.detach {
         foreground::keep_signals()?;
     }
-    let mut running = container.exec(ExecRequest {
-        process: &process,
-        stdio: foreground::streams(has_terminal)?,
-        user: None,
-        additional_groups: &[],
-    })?;
+    let stdio = foreground::streams(has_terminal)?;
+    let mut running = container.exec(ExecRequest::new(&process, stdio))?;
     for warning in &running.warnings {
         eprintln!("warning: {warning}");
     }
