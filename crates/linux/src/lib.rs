@@ -19,5 +19,6 @@ pub mod overlay;
 pub mod process;
 pub mod resident;
 pub mod route;
+pub mod scheduling;
 pub mod seccomp;
 pub mod signals;

@@ -5,6 +5,7 @@
 
 mod kernel_parameters;
 mod mounts;
+pub(crate) mod scheduling;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use linux::mounts::{Depth, Propagation};
 use linux::namespaces::Namespaces;
 use linux::seccomp::FilterFlags;
 use oci::runtime::{
-    Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, LinuxResources, LinuxSeccomp,
-    Process, Spec,
+    Linux, LinuxIdMapping, LinuxMemoryPolicy, LinuxNamespace, LinuxNamespaceType, LinuxPersonality,
+    LinuxResources, LinuxSeccomp, Process, Spec,
 };
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
@@ -49,6 +50,7 @@ pub(crate) struct Plan<'a> {
     /// Not compiled yet: that is done while the container is made.
     pub(crate) seccomp: Option<&'a LinuxSeccomp>,
     pub(crate) filter_flags: FilterFlags,
+    pub(crate) treatment: Treatment,
     version: &'a str,
 }
 
@@ -95,12 +97,14 @@ impl<'a> Plan<'a> {
             resources: linux.resources().clone().unwrap_or_default(),
             seccomp: linux.seccomp().as_ref(),
             filter_flags: filter_flags(linux)?,
+            treatment: Treatment::of(Some(linux)),
             version: spec.version(),
         };
         plan.has_foreign_dev = plan.mounts.iter().any(PlannedMount::is_foreign_dev);
         plan.add_namespaces(linux, has_network_namespace)?;
         plan.check_names(spec)?;
         plan.check_parameters()?;
+        plan.treatment.check()?;
         Ok(plan)
     }
 
@@ -238,13 +242,12 @@ pub(crate) fn check_process(field: &str, process: &Process) -> Result<(), Proces
     let unsupported = [
         ("apparmorProfile", is_set(process.apparmor_profile())),
         ("selinuxLabel", is_set(process.selinux_label())),
-        ("ioPriority", process.io_priority().is_some()),
-        ("scheduler", process.scheduler().is_some()),
-        ("execCPUAffinity", process.exec_cpu_affinity().is_some()),
     ];
     if let Some((name, _)) = unsupported.iter().find(|(_, is_used)| *is_used) {
         return Err(not_done(format!("{field}.{name}")));
     }
+    check_scheduling(process)
+        .map_err(|(name, reason)| invalid(format!("{field}.{name}"), reason))?;
     for limit in process.rlimits().iter().flatten() {
         if limit.soft() > limit.hard() {
             let reason = format!("{}: the soft limit is above the hard one", limit.typ());
@@ -252,6 +255,55 @@ pub(crate) fn check_process(field: &str, process: &Process) -> Result<(), Proces
         }
     }
     Ok(())
+}
+
+fn check_scheduling(process: &Process) -> Result<(), (&'static str, String)> {
+    if let Some(scheduler) = process.scheduler() {
+        scheduling::scheduler(scheduler).map_err(|error| ("scheduler", error))?;
+    }
+    if let Some(priority) = process.io_priority() {
+        scheduling::io_priority(priority).map_err(|error| ("ioPriority", error))?;
+    }
+    if let Some(affinity) = process.exec_cpu_affinity() {
+        let lists = [
+            ("execCPUAffinity.initial", affinity.initial()),
+            ("execCPUAffinity.final", affinity.cpu_affinity_final()),
+        ];
+        for (name, list) in lists {
+            if let Some(list) = list {
+                scheduling::processors(list).map_err(|error| (name, error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the section for Linux says of every process of the container.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Treatment {
+    pub(crate) personality: Option<LinuxPersonality>,
+    pub(crate) memory_policy: Option<LinuxMemoryPolicy>,
+}
+
+impl Treatment {
+    pub(crate) fn of(linux: Option<&Linux>) -> Self {
+        Self {
+            personality: linux.and_then(|linux| linux.personality().clone()),
+            memory_policy: linux.and_then(|linux| linux.memory_policy().clone()),
+        }
+    }
+
+    fn check(&self) -> Result<(), ProcessError> {
+        if let Some(personality) = &self.personality {
+            scheduling::personality(personality)
+                .map_err(|reason| invalid("linux.personality", reason))?;
+        }
+        if let Some(policy) = &self.memory_policy {
+            scheduling::memory_policy(policy)
+                .map_err(|reason| invalid("linux.memoryPolicy", reason))?;
+        }
+        Ok(())
+    }
 }
 
 fn refuse_unsupported(linux: &Linux) -> Result<(), ProcessError> {
@@ -262,8 +314,6 @@ fn refuse_unsupported(linux: &Linux) -> Result<(), ProcessError> {
     let unsupported = [
         ("netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
         ("intelRdt", linux.intel_rdt().is_some()),
-        ("memoryPolicy", linux.memory_policy().is_some()),
-        ("personality", linux.personality().is_some()),
         ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty())),
         ("mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
         ("resources.memory.kernel", kernel_memory),

@@ -27,7 +27,9 @@ use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
 use super::detour::Detour;
-use super::{Container, CreateError, KeptFilter, hooks_of, namespaces_of, reap, rlimits_of, watch};
+use super::{
+    Container, CreateError, KeptFilter, affinity, hooks_of, namespaces_of, reap, rlimits_of, watch,
+};
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
 ///
@@ -128,6 +130,7 @@ fn become_container(
         id: request.id,
         process: plan.process,
         rlimits: plan.process.rlimits().as_deref().unwrap_or_default(),
+        treatment: std::borrow::Cow::Borrowed(&plan.treatment),
         user: request.user,
         additional_groups: request.additional_groups,
         stdio: child_stdio(request.stdio, plan.process),
@@ -208,6 +211,7 @@ impl Birth<'_> {
             further: RefCell::default(),
             filter: filter.map_or(KeptFilter::None, KeptFilter::Compiled),
             rlimits: rlimits_of(self.spec.process().as_ref()),
+            treatment: plan.treatment.clone(),
             namespaces: namespaces_of(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),
             poststop: hooks_of(self.spec, Hooks::poststop),
@@ -227,6 +231,7 @@ impl Birth<'_> {
         }
         let driver = cgroup.driver();
         driver.admit(self.pid)?;
+        affinity::reset(self.pid);
         self.say(&Message::CgroupReady)?;
         // All of this happens while the child mounts its root.
         let filter = plan.seccomp.map(seccomp::compile).transpose()?;

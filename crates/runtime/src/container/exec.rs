@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use linux::namespaces::Namespaces;
 use linux::process::{Cloned, clone_process};
-use oci::runtime::LinuxNamespaceType;
+use oci::runtime::{ExecCPUAffinity, LinuxNamespaceType};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
@@ -17,7 +17,7 @@ use crate::seccomp::Filter;
 
 use super::create::{check_preserved, child_stdio};
 use super::detour::Detour;
-use super::{Container, ExecError, reap, watch};
+use super::{Container, ExecError, affinity, reap, watch};
 
 /// A further process of a container. A child of the calling process.
 #[derive(Debug)]
@@ -42,7 +42,11 @@ impl Container {
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
         let filter = self.filter.compiled()?;
         let detour = self.enter_pid_namespace()?;
-        let cloned = clone_process(Namespaces::empty(), self.cgroup.driver().birthplace());
+        let affinity = request.process.exec_cpu_affinity().clone();
+        // One with processors of its own before it is in the cgroup cannot be born there.
+        let has_initial = affinity.as_ref().is_some_and(|affinity| affinity.initial().is_some());
+        let birthplace = self.cgroup.driver().birthplace().filter(|_| !has_initial);
+        let cloned = clone_process(Namespaces::empty(), birthplace);
         if let Ok(Cloned::Child) = cloned {
             // This is the new process. It never comes back.
             std::mem::forget(detour);
@@ -52,7 +56,9 @@ impl Container {
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
         drop((child_channel, request));
         match cloned.map_err(ProcessError::system("clone a process"))? {
-            Cloned::Parent { child: pid, pidfd } => self.accompany(pid, pidfd, &channel),
+            Cloned::Parent { child: pid, pidfd } => {
+                self.accompany(pid, pidfd, &channel, affinity.as_ref())
+            }
             Cloned::Child => unreachable!("handled above"),
         }
     }
@@ -78,6 +84,7 @@ impl Container {
             id: &self.id,
             process: request.process,
             rlimits: request.process.rlimits().as_ref().unwrap_or(&self.rlimits),
+            treatment: std::borrow::Cow::Borrowed(&self.treatment),
             user: request.user,
             additional_groups: request.additional_groups,
             stdio: child_stdio(request.stdio, request.process),
@@ -110,9 +117,13 @@ impl Container {
         pid: Pid,
         pidfd: OwnedFd,
         channel: &Channel,
+        affinity: Option<&ExecCPUAffinity>,
     ) -> Result<ExecProcess, ProcessError> {
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
-        let result = self.cgroup.driver().admit(pid).map_err(ProcessError::from).and_then(|()| {
+        let admitted = affinity::set_initial(pid, affinity)
+            .and_then(|()| Ok(self.cgroup.driver().admit(pid)?))
+            .and_then(|()| affinity::set_final(pid, affinity));
+        let result = admitted.and_then(|()| {
             channel
                 .send(&Message::CgroupReady)
                 .map_err(ProcessError::system("speak to the process"))?;

@@ -1,5 +1,6 @@
 //! A container, from its maker's side.
 
+mod affinity;
 mod create;
 mod detour;
 mod exec;
@@ -18,7 +19,7 @@ use crate::cgroups::{Cgroup, CgroupError};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks;
-use crate::plan;
+use crate::plan::{self, Treatment};
 use crate::seccomp::{self, Filter};
 
 pub use create::create;
@@ -54,6 +55,7 @@ pub struct Container {
     filter: KeptFilter,
     /// For further processes that say nothing of limits.
     rlimits: Vec<PosixRlimit>,
+    treatment: Treatment,
     /// The kinds of namespaces that are not the host's.
     namespaces: Vec<LinuxNamespaceType>,
     poststart: Vec<Hook>,
@@ -135,6 +137,7 @@ impl Container {
             further: RefCell::default(),
             filter: rules.map_or(KeptFilter::None, |rules| KeptFilter::Rules(Box::new(rules))),
             rlimits: rlimits_of(spec.process().as_ref()),
+            treatment: Treatment::of(spec.linux().as_ref()),
             namespaces: namespaces_of(spec),
             poststart: hooks_of(spec, Hooks::poststart),
             poststop: hooks_of(spec, Hooks::poststop),

@@ -21,6 +21,7 @@ mod privileges;
 mod program;
 mod root;
 mod rooted;
+mod scheduling;
 mod terminal;
 mod user_database;
 
@@ -36,7 +37,7 @@ use rustix::process::Pid;
 
 use crate::cgroups::Folder;
 use crate::channel::{Channel, Failure, FailureKind, Message};
-use crate::plan::{JoinedNamespace, Plan};
+use crate::plan::{JoinedNamespace, Plan, Treatment};
 use crate::request::{ChangeRoot, Keyring, Root};
 
 pub(crate) use user_database::Identity;
@@ -80,6 +81,8 @@ pub(crate) struct ProcessInit<'a> {
     pub(crate) id: &'a str,
     pub(crate) process: &'a Process,
     pub(crate) rlimits: &'a [PosixRlimit],
+    /// The container's, of all of its processes.
+    pub(crate) treatment: Cow<'a, Treatment>,
     pub(crate) user: Option<&'a str>,
     pub(crate) additional_groups: &'a [String],
     pub(crate) stdio: ChildStdio,
@@ -198,11 +201,13 @@ impl JoinInit<'_> {
 
 impl ProcessInit<'_> {
     /// Makes the process what was asked for, up to and including its program.
-    const STEPS: [Step<Self>; 14] = [
+    const STEPS: [Step<Self>; 15] = [
         step("find the user", identity::find),
         step("connect the standard streams", terminal::connect),
         // Raising a limit takes privileges.
         step("set the resource limits", limits::set_resource_limits),
+        // So do a real-time class and a nice value below the parent's.
+        step("set the scheduling", scheduling::set),
         // Root can enter what the user cannot, and the other way round on some network file
         // systems: so it is tried on both sides of the change of user.
         step("enter the working directory", program::enter_working_directory),

@@ -1,34 +1,11 @@
 //! Further processes in a running container.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::os::fd::OwnedFd;
 
 use runtime::{Container, ExecRequest, Stdio};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
 
-use crate::host::{Bundle, null_streams};
-
-/// Runs `process` in the container: its output, and its exit code.
-fn exec(
-    container: &Container,
-    process: &Value,
-    user: Option<&str>,
-) -> Result<(String, i32), String> {
-    let process = serde_json::from_value(process.clone()).unwrap();
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
-    let stdin: OwnedFd = File::open("/dev/null").unwrap().into();
-    let stderr = writer.try_clone().unwrap();
-    let stdio = Stdio::Descriptors { stdin, stdout: writer, stderr };
-    let request = ExecRequest { user, ..ExecRequest::new(&process, stdio) };
-    let process = container.exec(request).map_err(|error| error.to_string())?;
-    let mut output = String::new();
-    File::from(reader).read_to_string(&mut output).unwrap();
-    let pidfd = std::os::fd::AsFd::as_fd(&process.pidfd);
-    let status = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).unwrap().unwrap();
-    Ok((output, status.exit_status().unwrap()))
-}
+use crate::host::{Bundle, execute_as, null_streams};
 
 fn process(script: &str) -> Value {
     json!({
@@ -52,14 +29,14 @@ fn it_is_in_the_same_container() {
     running(&Bundle::new("echo inside >/tmp/x; sleep 100"), |container| {
         let kinds = ["mnt", "pid", "net", "ipc", "uts", "cgroup"];
         let script = kinds.map(|kind| format!("readlink /proc/self/ns/{kind}")).join("; ");
-        let (output, code) = exec(container, &process(&script), None).unwrap();
+        let (output, code) = execute_as(container, &process(&script), None).unwrap();
         assert_eq!(code, 0);
         let pid = container.pid().as_raw_nonzero();
         for (line, kind) in output.lines().zip(kinds) {
             let theirs = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
             assert_eq!(line, theirs.display().to_string());
         }
-        let (output, _) = exec(container, &process("hostname; exit 5"), None).unwrap();
+        let (output, _) = execute_as(container, &process("hostname; exit 5"), None).unwrap();
         assert_eq!(output, "inside\n");
     });
 }
@@ -91,7 +68,7 @@ fn it_keeps_the_filter_and_its_own_rights() {
         process["noNewPrivileges"] = true.into();
         process["capabilities"] = json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"],
             "effective": ["CAP_KILL"]});
-        let (output, _) = exec(container, &process, None).unwrap();
+        let (output, _) = execute_as(container, &process, None).unwrap();
         assert!(output.contains("NoNewPrivs:\t1\n"), "{output}");
         assert!(output.contains("Seccomp:\t2\n"), "{output}");
         assert!(output.contains("CapEff:\t0000000000000020\n"), "{output}");
@@ -107,9 +84,9 @@ fn it_has_the_containers_limits_or_its_own() {
         json!([{"type": "RLIMIT_NOFILE", "soft": 111, "hard": 222}]);
     running(&bundle, |container| {
         let mut process = process("ulimit -n");
-        assert_eq!(exec(container, &process, None).unwrap().0, "111\n");
+        assert_eq!(execute_as(container, &process, None).unwrap().0, "111\n");
         process["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 88}]);
-        assert_eq!(exec(container, &process, None).unwrap().0, "77\n");
+        assert_eq!(execute_as(container, &process, None).unwrap().0, "77\n");
     });
 }
 
@@ -118,9 +95,9 @@ fn its_user_is_looked_up_inside() {
     require_containers!();
     running(&Bundle::new("sleep 100"), |container| {
         let (output, _) =
-            exec(container, &process("id -u; id -G; echo $HOME"), Some("www")).unwrap();
+            execute_as(container, &process("id -u; id -G; echo $HOME"), Some("www")).unwrap();
         assert_eq!(output, "33\n33 10\n/srv\n");
-        let error = exec(container, &process("true"), Some("nope")).unwrap_err();
+        let error = execute_as(container, &process("true"), Some("nope")).unwrap_err();
         assert_eq!(error, "unable to find user nope: no matching entries in passwd file");
     });
 }
@@ -131,10 +108,10 @@ fn a_missing_program_or_folder_is_named() {
     running(&Bundle::new("sleep 100"), |container| {
         let mut process = process("true");
         process["args"] = json!(["nope"]);
-        let error = exec(container, &process, None).unwrap_err();
+        let error = execute_as(container, &process, None).unwrap_err();
         assert_eq!(error, r#"exec: "nope": executable file not found in $PATH"#);
         process["cwd"] = "/nowhere".into();
-        let error = exec(container, &process, None).unwrap_err();
+        let error = execute_as(container, &process, None).unwrap_err();
         assert!(
             error.contains(
                 r#"chdir to cwd ("/nowhere") set in config.json failed: no such file or directory"#
@@ -165,7 +142,7 @@ fn the_container_cannot_see_the_runtime_in_it() {
             container.start().unwrap();
             let mut seen = [0; 4096];
             for _ in 0..50 {
-                exec(&container, &process("true"), None).unwrap();
+                execute_as(&container, &process("true"), None).unwrap();
                 let length = rustix::io::read(&reader, &mut seen).unwrap();
                 let text = String::from_utf8_lossy(&seen[..length]);
                 let own = std::env::current_exe().unwrap();

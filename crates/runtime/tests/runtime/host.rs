@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use oci::runtime::Spec;
-use runtime::{ChangeRoot, Container, CreateError, CreateRequest, Keyring, Root, Stdio};
+use runtime::{
+    ChangeRoot, Container, CreateError, CreateRequest, ExecRequest, Keyring, Root, Stdio,
+};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde_json::{Value, json};
 
@@ -159,6 +161,31 @@ pub(crate) fn null_streams() -> Stdio {
 pub(crate) fn exit_code(container: &Container) -> i32 {
     let status = waitid(WaitId::PidFd(container.pidfd()), WaitIdOptions::EXITED).unwrap().unwrap();
     status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0))
+}
+
+/// Runs a further process in the container: its output, and its exit code.
+pub(crate) fn execute(container: &Container, process: &Value) -> Result<(String, i32), String> {
+    execute_as(container, process, None)
+}
+
+/// The same as a user that is looked up in the container.
+pub(crate) fn execute_as(
+    container: &Container,
+    process: &Value,
+    user: Option<&str>,
+) -> Result<(String, i32), String> {
+    let process = serde_json::from_value(process.clone()).unwrap();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let stdin: OwnedFd = File::open("/dev/null").unwrap().into();
+    let stderr = writer.try_clone().unwrap();
+    let stdio = Stdio::Descriptors { stdin, stdout: writer, stderr };
+    let request = ExecRequest { user, ..ExecRequest::new(&process, stdio) };
+    let process = container.exec(request).map_err(|error| error.to_string())?;
+    let mut output = String::new();
+    File::from(reader).read_to_string(&mut output).unwrap();
+    let pidfd = std::os::fd::AsFd::as_fd(&process.pidfd);
+    let status = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).unwrap().unwrap();
+    Ok((output, status.exit_status().unwrap()))
 }
 
 fn make_root(root: &Path) {

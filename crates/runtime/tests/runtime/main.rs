@@ -15,5 +15,6 @@ mod files;
 mod hooks;
 mod namespaces;
 mod privileges;
+mod scheduling;
 mod switches;
 mod terminal;
