@@ -1,27 +1,40 @@
 //! The processors that a new process may use: `process.execCPUAffinity`, or all.
 //!
-//! Set by the parent, on both sides of the change of cgroup: which processors a control group
-//! leaves a process is decided when it gets there.
+//! Set on both sides of the change of cgroup: which processors a control group leaves a process
+//! is decided when it gets there.
 
 use oci::runtime::ExecCPUAffinity;
 use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::error::ProcessError;
 use crate::plan::scheduling::processors;
 
-/// Before the process is in the container's cgroup.
-pub(super) fn set_initial(
-    process: Pid,
-    affinity: Option<&ExecCPUAffinity>,
-) -> Result<(), ProcessError> {
-    match affinity.and_then(|affinity| affinity.initial().as_deref()) {
-        Some(list) => set(process, list, "process.execCPUAffinity.initial"),
-        None => Ok(()),
+/// This process's own processors, to be given back to it.
+pub(super) struct Confined(Option<CpuSet>);
+
+/// Confines this process, and with it the child that it is about to clone, to the processors
+/// that a further process has before it is in the container's cgroup.
+pub(super) fn take_initial(affinity: Option<&ExecCPUAffinity>) -> Result<Confined, ProcessError> {
+    let Some(list) = affinity.and_then(|affinity| affinity.initial().as_deref()) else {
+        return Ok(Confined(None));
+    };
+    let own = sched_getaffinity(None)
+        .map_err(|error| ProcessError::system("ask for the own processors")(error.into()))?;
+    set(None, list, "process.execCPUAffinity.initial")?;
+    Ok(Confined(Some(own)))
+}
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        if let Some(own) = &self.0 {
+            // They were this process's a moment ago.
+            let _ = sched_setaffinity(None, own);
+        }
     }
 }
 
-/// Once it is.
+/// Gives a process its processors once it is in the container's cgroup.
 pub(super) fn set_final(
     process: Pid,
     affinity: Option<&ExecCPUAffinity>,
@@ -31,7 +44,7 @@ pub(super) fn set_final(
         return Ok(());
     };
     match affinity.cpu_affinity_final() {
-        Some(list) => set(process, list, "process.execCPUAffinity.final"),
+        Some(list) => set(Some(process), list, "process.execCPUAffinity.final"),
         // The kernel decides.
         None => Ok(()),
     }
@@ -46,8 +59,8 @@ pub(super) fn reset(process: Pid) {
     let _ = sched_setaffinity(Some(process), &all);
 }
 
-fn set(process: Pid, list: &str, field: &str) -> Result<(), ProcessError> {
+fn set(process: Option<Pid>, list: &str, field: &str) -> Result<(), ProcessError> {
     let set = processors(list).map_err(|reason| ProcessError::invalid(field, reason))?;
-    sched_setaffinity(Some(process), &set)
+    sched_setaffinity(process, &set)
         .map_err(|error| ProcessError::invalid(field, std::io::Error::from(error).to_string()))
 }

@@ -43,16 +43,16 @@ impl Container {
         let filter = self.filter.compiled()?;
         let detour = self.enter_pid_namespace()?;
         let affinity = request.process.exec_cpu_affinity().clone();
-        // One with processors of its own before it is in the cgroup cannot be born there.
-        let has_initial = affinity.as_ref().is_some_and(|affinity| affinity.initial().is_some());
-        let birthplace = self.cgroup.driver().birthplace().filter(|_| !has_initial);
-        let cloned = clone_process(Namespaces::empty(), birthplace);
+        // It may be born in the cgroup: what it has before, it has from this process.
+        let confined = affinity::take_initial(affinity.as_ref())?;
+        let cloned = clone_process(Namespaces::empty(), self.cgroup.driver().birthplace());
         if let Ok(Cloned::Child) = cloned {
             // This is the new process. It never comes back.
-            std::mem::forget(detour);
+            std::mem::forget((detour, confined));
             std::mem::forget(channel);
             self.become_process(request, child_channel, filter.as_deref());
         }
+        drop(confined);
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
         drop((child_channel, request));
         match cloned.map_err(ProcessError::system("clone a process"))? {
@@ -120,9 +120,8 @@ impl Container {
         affinity: Option<&ExecCPUAffinity>,
     ) -> Result<ExecProcess, ProcessError> {
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
-        let admitted = affinity::set_initial(pid, affinity)
-            .and_then(|()| Ok(self.cgroup.driver().admit(pid)?))
-            .and_then(|()| affinity::set_final(pid, affinity));
+        let admitted = self.cgroup.driver().admit(pid).map_err(ProcessError::from);
+        let admitted = admitted.and_then(|()| affinity::set_final(pid, affinity));
         let result = admitted.and_then(|()| {
             channel
                 .send(&Message::CgroupReady)

@@ -71,6 +71,9 @@ fn a_further_process_can_have_processors_of_its_own() {
         process["execCPUAffinity"] = json!({"initial": "0", "final": "0"});
         let (output, _) = execute(&container, &process).unwrap();
         assert_eq!(output, "Cpus_allowed_list:\t0\n");
+        process["execCPUAffinity"] = json!({"initial": "1000"});
+        let error = execute(&container, &process).unwrap_err();
+        assert!(error.starts_with("process.execCPUAffinity.initial: "), "{error}");
         process["execCPUAffinity"] = json!({"final": "1000"});
         let error = execute(&container, &process).unwrap_err();
         assert!(error.starts_with("process.execCPUAffinity.final: "), "{error}");
