@@ -9,6 +9,7 @@
 //!     │ ◀──────────── HooksDone ──────────────│
 //!     │ ── Warning, Terminal (any number) ───▶│
 //!     │ ───────────── Ready ─────────────────▶│   only for a container's first process
+//!     │ ◀──────────── Released ───────────────│   only if it waits at a socket
 //!     │ ◀──────────── Start ──────────────────│
 //!     ▼ execve closes the channel: success
 //! ```
@@ -54,6 +55,8 @@ pub(crate) enum Message {
     HooksDue,
     HooksDone,
     Ready,
+    /// The maker has noted the container down, and may go.
+    Released,
     Start,
     /// Something was done only in part.
     Warning(String),
@@ -105,6 +108,7 @@ impl Channel {
             Message::HooksDue => (b'h', Vec::new(), None),
             Message::HooksDone => (b'H', Vec::new(), None),
             Message::Ready => (b'r', Vec::new(), None),
+            Message::Released => (b'R', Vec::new(), None),
             Message::Start => (b's', Vec::new(), None),
             Message::Warning(text) => (b'w', text_bytes(text), None),
             Message::Terminal(master) => (b't', Vec::new(), Some(master.as_fd())),
@@ -198,6 +202,7 @@ fn decode(tag: u8, bytes: &[u8], descriptor: Option<OwnedFd>) -> io::Result<Mess
         (b'h', _) => Message::HooksDue,
         (b'H', _) => Message::HooksDone,
         (b'r', _) => Message::Ready,
+        (b'R', _) => Message::Released,
         (b's', _) => Message::Start,
         (b'f', _) => Message::Filter(program_of(bytes)),
         (b'w', _) => Message::Warning(text.into_owned()),

@@ -43,7 +43,7 @@ pub use cgroups::{
 };
 pub use container::{
     Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, clean_up, create,
-    processes_left, start_by_socket,
+    processes_left,
 };
 pub use error::ProcessError;
 pub use mount_options::mount_option_names;

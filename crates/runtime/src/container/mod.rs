@@ -118,6 +118,24 @@ impl Container {
         hooks::run("poststart", &self.poststart, &state)
     }
 
+    /// Lets the container wait at its start socket even when this process is gone: from here on
+    /// somebody else knows of it.
+    pub fn release(&mut self) -> Result<(), StartError> {
+        match self.channel.take() {
+            Some(channel) => channel
+                .send(&Message::Released)
+                .map_err(ProcessError::system("release the container's process")),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a container that waits at a socket, as one does whose maker has gone; by the other
+    /// end of that socket.
+    pub fn start_by_socket(&mut self, socket: OwnedFd) -> Result<(), StartError> {
+        start_over(&Channel::over(socket), self.pidfd.as_fd(), &mut self.warnings)?;
+        hooks::run("poststart", &self.poststart, &self.state("running"))
+    }
+
     /// A container that another process created, from what that one recorded.
     pub fn open(id: &str, spec: &Spec, bundle: PathBuf, pid: Pid) -> Result<Self, ProcessError> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
@@ -203,13 +221,6 @@ fn ignore_missing(error: CgroupError) -> Result<(), CgroupError> {
         }
         _ => Err(error),
     }
-}
-
-/// Starts a container that waits at a socket, as one does whose maker has gone.
-pub fn start_by_socket(socket: OwnedFd, pidfd: BorrowedFd<'_>) -> Result<Vec<String>, StartError> {
-    let mut warnings = Vec::new();
-    start_over(&Channel::over(socket), pidfd, &mut warnings)?;
-    Ok(warnings)
 }
 
 fn start_over(

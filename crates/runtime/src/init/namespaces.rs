@@ -236,6 +236,9 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
     }
     process.channel.send(&Message::Ready)?;
     if let Wait::Socket(socket) = &process.wait {
+        // A maker that is killed before it has noted this container down takes it along:
+        // nobody would know that there is something to start.
+        process.expect_message(|message| matches!(message, Message::Released))?;
         let connection = accept_with(socket, SocketFlags::CLOEXEC)?;
         process.channel = Channel::over(connection);
     }

@@ -3,22 +3,43 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use runtime::Stdio;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use anyhow::bail;
+use runtime::{ProcessError, Stdio};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use rustix::termios::{
+    OptionalActions, OutputModes, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr,
+    tcsetwinsize,
+};
 
 use crate::signal::{SIGCHLD, SIGURG, SIGWINCH};
 
+/// A terminal needs somebody to serve it: this program, or who listens at the socket.
+pub(crate) fn check_terminal(
+    has_terminal: bool,
+    is_detached: bool,
+    has_console_socket: bool,
+) -> anyhow::Result<()> {
+    if has_terminal && is_detached && !has_console_socket {
+        bail!("cannot allocate tty if runc will detach without setting console socket");
+    }
+    if has_console_socket && !(has_terminal && is_detached) {
+        bail!("cannot use console socket if runc will not detach or allocate tty");
+    }
+    Ok(())
+}
+
+/// An error of a container's process as engines and scripts know it.
+pub(crate) fn in_runc_words(error: ProcessError) -> anyhow::Error {
+    anyhow::Error::from(error).context("unable to start container process")
+}
+
 /// The standard streams that a process gets: a terminal, or this program's own.
-pub(crate) fn streams(has_terminal: bool) -> anyhow::Result<Stdio> {
+pub(crate) fn streams(has_terminal: bool, is_detached: bool) -> anyhow::Result<Stdio> {
     if has_terminal {
-        let size = tcgetwinsize(rustix::stdio::stdin()).ok();
+        let size = if is_detached { None } else { own_size() };
         return Ok(Stdio::Terminal { size: size.map(|size| (size.ws_row, size.ws_col)) });
     }
     Ok(Stdio::Descriptors {
@@ -28,22 +49,22 @@ pub(crate) fn streams(has_terminal: bool) -> anyhow::Result<Stdio> {
     })
 }
 
-/// Hands a terminal's master side to whoever listens at `socket`.
-pub(crate) fn send_terminal(socket: &Path, master: BorrowedFd<'_>) -> anyhow::Result<()> {
-    let stream = UnixStream::connect(socket)
-        .with_context(|| format!("cannot connect to the console socket `{}`", socket.display()))?;
-    let descriptors = [master];
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    // The name is for people; the descriptor is what counts.
-    let name = [std::io::IoSlice::new(b"/dev/ptmx")];
-    sendmsg(&stream, &name, &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
+/// This program's terminal: any of its streams may lead elsewhere.
+fn own_terminal() -> Option<BorrowedFd<'static>> {
+    let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    streams.into_iter().find(|stream| rustix::termios::isatty(stream))
+}
+
+fn own_size() -> Option<Winsize> {
+    tcgetwinsize(own_terminal()?).ok()
 }
 
 /// Keeps signals for [`wait`]; before anything is cloned, so that none is lost.
-pub(crate) fn keep_signals() -> anyhow::Result<()> {
+/// `is_reaper`: what the container's processes leave behind becomes this program's to wait for.
+pub(crate) fn keep_signals(is_reaper: bool) -> anyhow::Result<()> {
+    if is_reaper {
+        set_child_subreaper(Some(getpid()))?;
+    }
     Ok(linux::signals::block_all()?)
 }
 
@@ -54,6 +75,7 @@ pub(crate) fn wait(pidfd: BorrowedFd<'_>, terminal: Option<OwnedFd>) -> anyhow::
         if let Some(code) = exit_code(pidfd)? {
             break code;
         }
+        reap_others(pidfd);
         match linux::signals::wait()? {
             SIGCHLD | SIGURG => {}
             SIGWINCH => proxy.iter().for_each(Proxy::resize),
@@ -61,9 +83,7 @@ pub(crate) fn wait(pidfd: BorrowedFd<'_>, terminal: Option<OwnedFd>) -> anyhow::
             signal => drop(linux::signals::send(pidfd, signal)),
         }
     };
-    if let Some(proxy) = proxy {
-        proxy.finish();
-    }
+    drop(proxy);
     Ok(ExitCode::from(code))
 }
 
@@ -74,42 +94,112 @@ fn exit_code(pidfd: BorrowedFd<'_>) -> anyhow::Result<Option<u8>> {
     Ok(Some(u8::try_from(code.unwrap_or(1)).unwrap_or(u8::MAX)))
 }
 
-/// This program's terminal, connected with a container's.
+/// Takes note of the ends of others than the awaited process, which nobody else will do.
+fn reap_others(awaited: BorrowedFd<'_>) {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let has_ended = |pidfd| matches!(waitid(WaitId::PidFd(pidfd), look), Ok(Some(_)));
+    // As long as only others have ended: its own end is [`exit_code`]'s to fetch.
+    while !has_ended(awaited) {
+        match waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            _ => return,
+        }
+    }
+}
+
+/// This program's terminal, connected with a container's. Given back when dropped.
 struct Proxy {
     master: OwnedFd,
-    /// How this program's terminal was, if it has one.
-    before: Option<Termios>,
-    output: std::thread::JoinHandle<()>,
+    before: Option<Before>,
+    /// Dropped to say that there will be no further output.
+    end: Option<OwnedFd>,
+    output: Option<std::thread::JoinHandle<()>>,
+}
+
+/// How this program's terminal was, if it has one.
+struct Before(BorrowedFd<'static>, Termios);
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no care.
+        let _ = tcsetattr(self.0, OptionalActions::Now, &self.1);
+    }
 }
 
 impl Proxy {
     fn start(master: OwnedFd) -> anyhow::Result<Self> {
-        let before = tcgetattr(rustix::stdio::stdin()).ok();
-        if let Some(before) = &before {
-            let mut raw = before.clone();
-            raw.make_raw();
-            tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)?;
-        }
+        let before = own_terminal().map(make_raw).transpose()?;
+        leave_newlines(&master);
+        let (ended, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (from, to) = (File::from(master.try_clone()?), File::from(master.try_clone()?));
-        let output = std::thread::spawn(move || copy(from, std::io::stdout()));
+        let output = std::thread::spawn(move || copy_output(from, &ended));
         // Ends with this program: nothing says when there is no more input to come.
         std::thread::spawn(move || copy(std::io::stdin(), to));
-        Ok(Self { master, before, output })
+        Ok(Self { master, before, end: Some(end), output: Some(output) })
     }
 
     fn resize(&self) {
-        if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) {
+        if let Some(size) = own_size() {
             // A terminal that is gone has no size to set.
             let _ = tcsetwinsize(self.master.as_fd(), size);
         }
     }
+}
 
-    /// Shows what is left to show, and gives this program's terminal back as it was.
-    fn finish(self) {
-        // A copy that panicked has said so itself.
-        let _ = self.output.join();
-        if let Some(before) = &self.before {
-            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, before);
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(output) = self.output.take() {
+            // A copy that panicked has said so itself.
+            let _ = output.join();
+        }
+        drop(self.before.take());
+    }
+}
+
+/// Every key goes to the container as it is. What is shown still gets its carriage returns
+/// here, see [`leave_newlines`].
+fn make_raw(terminal: BorrowedFd<'static>) -> anyhow::Result<Before> {
+    let before = Before(terminal, tcgetattr(terminal)?);
+    let mut raw = before.1.clone();
+    raw.make_raw();
+    raw.output_modes |= OutputModes::OPOST;
+    tcsetattr(terminal, OptionalActions::Now, &raw)?;
+    Ok(before)
+}
+
+/// The container's side adds no carriage returns: where this program's output is no terminal
+/// they would be in the way, and where it is one, that adds them itself.
+fn leave_newlines(master: &OwnedFd) {
+    // A terminal that is gone shows nothing.
+    let _ = tcgetattr(master).and_then(|mut modes| {
+        modes.output_modes -= OutputModes::ONLCR;
+        tcsetattr(master, OptionalActions::Now, &modes)
+    });
+}
+
+/// Copies what the container's terminal shows, until it is closed; or until `ended` is, and
+/// all is shown that was there by then: a process left in the background may keep it open.
+fn copy_output(mut from: File, ended: &OwnedFd) {
+    let mut bytes = [0; 4096];
+    let mut is_ending = false;
+    loop {
+        let mut waiting = [PollFd::new(&from, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+        let count = if is_ending { 1 } else { 2 };
+        let timeout = is_ending.then(Timespec::default);
+        match poll(&mut waiting[..count], timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        if waiting[0].revents().is_empty() {
+            is_ending = true;
+            continue;
+        }
+        let Ok(length @ 1..) = from.read(&mut bytes) else { return };
+        let mut stdout = std::io::stdout();
+        if stdout.write_all(&bytes[..length]).and_then(|()| stdout.flush()).is_err() {
+            return;
         }
     }
 }

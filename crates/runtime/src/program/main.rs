@@ -5,22 +5,20 @@
 //!
 //! Called as `docker-init`, it is the [init](init_program) of a container.
 
-mod arguments;
+mod command_line;
 mod commands;
 mod foreground;
 mod init_program;
 mod log;
 mod out_of_reach;
 mod record;
+mod root;
 mod signal;
+mod sockets;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
-
-use clap::Parser as _;
-
-use crate::arguments::Arguments;
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os();
@@ -28,14 +26,5 @@ fn main() -> ExitCode {
     if Path::new(&name).file_name() == Some(OsStr::new(init_program::NAME)) {
         return init_program::main(words);
     }
-    let arguments = Arguments::parse();
-    let log = log::Log::new(&arguments.global);
-    match commands::run(arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            log.error(&error);
-            // What runc exits with when it is the runtime that has failed.
-            ExitCode::FAILURE
-        }
-    }
+    commands::main(&name.to_string_lossy(), words)
 }

@@ -5,17 +5,22 @@
 //! | file | what |
 //! |---|---|
 //! | `config.json` | the configuration that it was created with |
-//! | `state.json` | [`Record`] |
+//! | `state.json` | [`Record`]: with it the container is there |
 //! | `start.sock` | where its first process waits to be started; gone once it was |
+//!
+//! A folder without `state.json` is one in the making, whose maker holds a lock on it; or else
+//! the maker was killed, and what it has left is cleaned up by whoever comes next.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use oci::runtime::Spec;
 use runtime::Container;
+use rustix::fs::FlockOperation;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
@@ -26,8 +31,8 @@ const CONFIGURATION: &str = "config.json";
 const STATE: &str = "state.json";
 const START_SOCKET: &str = "start.sock";
 
-/// Longer ids make paths that the kernel refuses in places.
-const ID_LENGTH_MAX: usize = 1024;
+/// Longer names are refused by file systems.
+const ID_LENGTH_MAX: usize = 255;
 
 /// A container, as its creator noted it down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,6 +45,41 @@ pub(crate) struct Record {
     pub(crate) bundle: PathBuf,
     pub(crate) rootfs: PathBuf,
     pub(crate) created: String,
+    /// What looking after a container needs of its configuration, which as a whole may be
+    /// long: reading that is left to those who make processes.
+    pub(crate) spec: Spec,
+}
+
+impl Record {
+    /// The part of a configuration that is for [`Record::spec`].
+    pub(crate) fn essence(spec: &Spec) -> Spec {
+        let mut essence = Spec::default();
+        essence
+            .set_version(spec.version().clone())
+            .set_hooks(spec.hooks().clone())
+            .set_annotations(spec.annotations().clone())
+            .set_process(None)
+            .set_root(None)
+            .set_mounts(None)
+            .set_hostname(None)
+            .set_linux(spec.linux().as_ref().map(essence_of_linux));
+        essence
+    }
+}
+
+fn essence_of_linux(linux: &oci::runtime::Linux) -> oci::runtime::Linux {
+    let mut essence = oci::runtime::Linux::default();
+    essence
+        .set_namespaces(linux.namespaces().clone())
+        .set_cgroups_path(linux.cgroups_path().clone())
+        .set_uid_mappings(linux.uid_mappings().clone())
+        .set_gid_mappings(linux.gid_mappings().clone())
+        .set_intel_rdt(linux.intel_rdt().clone())
+        .set_resources(None)
+        .set_devices(None)
+        .set_masked_paths(None)
+        .set_readonly_paths(None);
+    essence
 }
 
 /// Where a container is in its life.
@@ -68,44 +108,136 @@ pub(crate) struct Folder {
     path: PathBuf,
 }
 
-impl Folder {
-    /// Makes the folder for a new container.
+/// A folder for a container in the making.
+#[derive(Debug)]
+pub(crate) struct NewFolder {
+    pub(crate) folder: Folder,
+    /// Held until the container is recorded, or this process is gone.
+    pub(crate) lock: File,
+}
+
+/// A container that is there.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) folder: Folder,
+    pub(crate) record: Record,
+}
+
+/// There is no container of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("container does not exist")]
+pub(crate) struct DoesNotExist;
+
+impl NewFolder {
+    /// Makes the folder for a new container, or takes over one whose maker was killed.
     pub(crate) fn create(root: &Path, id: &str) -> anyhow::Result<Self> {
-        let folder = Self::of(root, id)?;
-        fs::create_dir_all(root).with_context(|| format!("cannot make `{}`", root.display()))?;
-        match fs::create_dir(&folder.path) {
-            Ok(()) => Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                bail!("container with given ID already exists")
+        const ATTEMPTS_MAX: u32 = 8;
+        let folder = Folder::of(root, id)?;
+        for _ in 0..ATTEMPTS_MAX {
+            match make_folder(root, &folder.path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if folder.path.join(STATE).exists() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    return Err(error).context(format!("cannot make `{}`", folder.path.display()));
+                }
             }
-            Err(error) => Err(error).context(format!("cannot make `{}`", folder.path.display())),
+            if let Some(lock) = folder.lock(FlockOperation::NonBlockingLockExclusive)? {
+                // Another maker may have been quicker all the same.
+                if !folder.path.join(STATE).exists() {
+                    folder.clean_up_after_killed_maker()?;
+                    return Ok(Self { folder, lock });
+                }
+            }
         }
+        bail!("container with given ID already exists")
     }
+}
 
-    /// The folder of a container that is there.
-    pub(crate) fn open(root: &Path, id: &str) -> anyhow::Result<Self> {
-        let folder = Self::of(root, id)?;
-        if !folder.path.join(STATE).exists() {
-            bail!("container does not exist");
+/// A folder for records is nobody else's business, but a container's own process may have to
+/// come through, as an ordinary user.
+fn make_folder(root: &Path, folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let make = |path: &Path, mode| fs::DirBuilder::new().mode(mode).create(path);
+    match make(folder, 0o711) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+            make(folder, 0o711)
         }
-        Ok(folder)
+        result => result,
     }
+}
 
-    fn of(root: &Path, id: &str) -> anyhow::Result<Self> {
+impl Folder {
+    /// The folder of a container, whether it is there or not.
+    pub(crate) fn of(root: &Path, id: &str) -> anyhow::Result<Self> {
+        if id.is_empty() {
+            bail!("container id cannot be empty");
+        }
         let is_fine = |letter: char| letter.is_ascii_alphanumeric() || "_+-.".contains(letter);
-        if id.is_empty()
-            || id.len() > ID_LENGTH_MAX
-            || !id.chars().all(is_fine)
-            || id == "."
-            || id == ".."
-        {
+        if id.len() > ID_LENGTH_MAX || !id.chars().all(is_fine) || id == "." || id == ".." {
             bail!("invalid container ID format: {id:?}");
         }
         Ok(Self { path: root.join(id) })
     }
 
-    pub(crate) fn save(&self, record: &Record, spec: &Spec) -> anyhow::Result<()> {
-        self.write(CONFIGURATION, &serde_json::to_vec(spec)?)?;
+    /// Locks the folder. `None` if somebody else has, or it is another one by now.
+    fn lock(&self, how: FlockOperation) -> anyhow::Result<Option<File>> {
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result.with_context(|| format!("cannot open `{}`", self.path.display()))?,
+        };
+        match rustix::fs::flock(&file, how) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            result => result.context("cannot lock the container's folder")?,
+        }
+        let identity = |data: fs::Metadata| (data.dev(), data.ino());
+        let is_same = fs::metadata(&self.path)
+            .is_ok_and(|there| file.metadata().is_ok_and(|here| identity(here) == identity(there)));
+        Ok(is_same.then_some(file))
+    }
+
+    /// Removes what there is without a record: what a maker has left that was killed. One that
+    /// is still at work is waited for.
+    pub(crate) fn remove_unfinished(&self) -> anyhow::Result<()> {
+        let Some(_lock) = self.lock(FlockOperation::LockExclusive)? else { return Ok(()) };
+        if self.path.join(STATE).exists() {
+            bail!("the container has been created meanwhile");
+        }
+        self.clean_up_after_killed_maker()?;
+        self.remove()
+    }
+
+    /// Its first process has ended with it, before its program could run; but its cgroup may
+    /// be left, of which the configuration tells.
+    fn clean_up_after_killed_maker(&self) -> anyhow::Result<()> {
+        let Ok(spec) = self.spec() else { return Ok(()) };
+        let id = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let mut spec = Record::essence(&spec);
+        // Nothing that they could be told has ever been there.
+        spec.set_hooks(None);
+        runtime::clean_up(&id, &spec, Path::new("/"))?;
+        for name in [CONFIGURATION, START_SOCKET] {
+            match fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).context(format!("cannot remove `{name}`"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the configuration down, before anything is made after it.
+    pub(crate) fn save_spec(&self, text: &[u8]) -> anyhow::Result<()> {
+        self.write(CONFIGURATION, text)
+    }
+
+    /// Notes the container down: from here on it is there.
+    pub(crate) fn save(&self, record: &Record) -> anyhow::Result<()> {
         self.write(STATE, &serde_json::to_vec(record)?)
     }
 
@@ -118,36 +250,11 @@ impl Folder {
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    pub(crate) fn record(&self) -> anyhow::Result<Record> {
-        Ok(serde_json::from_slice(&self.read(STATE)?)?)
-    }
-
+    /// The whole configuration.
     pub(crate) fn spec(&self) -> anyhow::Result<Spec> {
-        Ok(serde_json::from_slice(&self.read(CONFIGURATION)?)?)
-    }
-
-    fn read(&self, name: &str) -> anyhow::Result<Vec<u8>> {
-        let path = self.path.join(name);
-        fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))
-    }
-
-    /// The container, if its first process lives.
-    pub(crate) fn container(&self) -> anyhow::Result<Option<Container>> {
-        let record = self.record()?;
-        if !is_alive(&record) {
-            return Ok(None);
-        }
-        let pid = Pid::from_raw(record.pid).context("the recorded process id makes no sense")?;
-        Ok(Some(Container::open(&record.id, &self.spec()?, record.bundle, pid)?))
-    }
-
-    pub(crate) fn status(&self) -> anyhow::Result<Status> {
-        let Some(container) = self.container()? else { return Ok(Status::Stopped) };
-        if container.cgroup().is_frozen().unwrap_or(false) {
-            return Ok(Status::Paused);
-        }
-        let is_waiting = self.path.join(START_SOCKET).exists();
-        Ok(if is_waiting { Status::Created } else { Status::Running })
+        let path = self.path.join(CONFIGURATION);
+        let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(serde_json::from_slice(&text)?)
     }
 
     /// A socket for the container to wait at.
@@ -169,15 +276,75 @@ impl Folder {
     }
 
     /// Through a descriptor of the folder: the address of a socket has room for 107 bytes only.
-    fn socket_address(&self) -> anyhow::Result<(fs::File, SocketAddrUnix)> {
-        let folder = fs::File::open(&self.path)?;
+    fn socket_address(&self) -> anyhow::Result<(File, SocketAddrUnix)> {
+        let folder = File::open(&self.path)?;
         let path = format!("/proc/self/fd/{}/{START_SOCKET}", folder.as_raw_fd());
         Ok((folder, SocketAddrUnix::new(path)?))
     }
 
+    /// Removes the record first: without it, what is left is cleaned up by whoever comes next.
     pub(crate) fn remove(&self) -> anyhow::Result<()> {
-        fs::remove_dir_all(&self.path)
-            .with_context(|| format!("cannot remove `{}`", self.path.display()))
+        let _ = fs::remove_file(self.path.join(STATE));
+        match fs::remove_dir_all(&self.path) {
+            // Somebody else may be at it too.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).context(format!("cannot remove `{}`", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of the folder's owner.
+    pub(crate) fn owner(&self) -> anyhow::Result<u32> {
+        Ok(fs::metadata(&self.path)?.uid())
+    }
+}
+
+impl Known {
+    pub(crate) fn open(root: &Path, id: &str) -> anyhow::Result<Self> {
+        let folder = Folder::of(root, id)?;
+        let path = folder.path.join(STATE);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(DoesNotExist),
+            result => result.with_context(|| format!("cannot read `{}`", path.display()))?,
+        };
+        let record = serde_json::from_slice(&text)
+            .with_context(|| format!("`{}` makes no sense", path.display()))?;
+        Ok(Self { folder, record })
+    }
+
+    /// The container, if its first process lives, to be looked after.
+    pub(crate) fn container(&self) -> anyhow::Result<Option<Container>> {
+        self.container_by(&self.record.spec)
+    }
+
+    /// The same, to run a process in it.
+    pub(crate) fn container_by(&self, spec: &Spec) -> anyhow::Result<Option<Container>> {
+        let record = &self.record;
+        if !is_alive(record) {
+            return Ok(None);
+        }
+        let pid = Pid::from_raw(record.pid).context("the recorded process id makes no sense")?;
+        Ok(Some(Container::open(&record.id, spec, record.bundle.clone(), pid)?))
+    }
+
+    pub(crate) fn status(&self) -> anyhow::Result<Status> {
+        Ok(self.status_of(self.container()?.as_ref()))
+    }
+
+    /// `container` is what [`Known::container`] says.
+    pub(crate) fn status_of(&self, container: Option<&Container>) -> Status {
+        let Some(container) = container else { return Status::Stopped };
+        if container.cgroup().is_frozen().unwrap_or(false) {
+            return Status::Paused;
+        }
+        let is_waiting = self.folder.path.join(START_SOCKET).exists();
+        if is_waiting { Status::Created } else { Status::Running }
+    }
+
+    /// The first process's id, as it is shown: none once it has ended.
+    pub(crate) fn shown_pid(&self, status: Status) -> i32 {
+        if status == Status::Stopped { 0 } else { self.record.pid }
     }
 }
 
@@ -185,12 +352,12 @@ fn seqpacket_socket() -> anyhow::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-/// The ids below `root`, in order.
-pub(crate) fn ids(root: &Path) -> anyhow::Result<Vec<String>> {
+/// The names of the folders below `root`, in order. `None` if there is no `root`.
+pub(crate) fn ids(root: &Path) -> anyhow::Result<Option<Vec<String>>> {
     let entries = match fs::read_dir(root) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).context(format!("cannot read `{}`", root.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context(format!("open {}", root.display())),
     };
     let mut ids = Vec::new();
     for entry in entries {
@@ -200,7 +367,7 @@ pub(crate) fn ids(root: &Path) -> anyhow::Result<Vec<String>> {
         }
     }
     ids.sort();
-    Ok(ids)
+    Ok(Some(ids))
 }
 
 fn is_alive(record: &Record) -> bool {

@@ -12,6 +12,7 @@ const NAMES: [&str; 31] = [
 const REAL_TIME_FIRST: i32 = 34;
 const REAL_TIME_LAST: i32 = 64;
 
+pub(crate) const SIGKILL: i32 = 9;
 /// The child's end, and a new window size.
 pub(crate) const SIGCHLD: i32 = 17;
 pub(crate) const SIGWINCH: i32 = 28;

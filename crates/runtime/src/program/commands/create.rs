@@ -1,166 +1,278 @@
 //! `create` and `run`.
 
 use std::fs;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::Spec;
-use runtime::{Container, CreateRequest, Root};
+use runtime::{ChangeRoot, Container, CreateRequest, Keyring, Root};
 
-use crate::arguments::{Create, Run};
+use crate::command_line::{Call, Command, Flag};
 use crate::foreground;
-use crate::record::{Folder, Record, start_ticks};
+use crate::record::{Folder, NewFolder, Record, start_ticks};
+use crate::sockets::Receiver;
 
-pub(super) fn create(root: &Path, request: &Create) -> anyhow::Result<()> {
-    let bundle = Bundle::load(request)?;
-    let folder = Folder::create(root, &request.id)?;
-    let socket = folder.make_start_socket();
-    let made = socket.and_then(|socket| bundle.create(request, &folder, Some(socket)));
-    let handed_over = made.and_then(|mut container| {
-        let terminal = container.take_terminal();
-        let handed = hand_over(request, &container, terminal);
-        if handed.is_err() {
+const BUNDLE: Flag = Flag::text(
+    "bundle",
+    "path to the root of the bundle directory, defaults to the current directory",
+)
+.short("b");
+const CONSOLE_SOCKET: Flag = Flag::text(
+    "console-socket",
+    "path to an AF_UNIX socket which will receive a file descriptor referencing the master end \
+     of the console's pseudoterminal",
+);
+const PIDFD_SOCKET: Flag = Flag::text(
+    "pidfd-socket",
+    "path to an AF_UNIX socket which will receive a file descriptor referencing the init process",
+);
+const PID_FILE: Flag = Flag::text("pid-file", "specify the file to write the process id to");
+const NO_PIVOT: Flag = Flag::switch(
+    "no-pivot",
+    "do not use pivot root to jail process inside rootfs.  This should be used whenever the \
+     rootfs is on top of a ramdisk",
+);
+const NO_NEW_KEYRING: Flag = Flag::switch(
+    "no-new-keyring",
+    "do not create a new session keyring for the container.  This will cause the container to \
+     inherit the calling processes session key",
+);
+const PRESERVE_FDS: Flag = Flag::number(
+    "preserve-fds",
+    "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)",
+);
+
+pub(super) const CREATE: Command = Command {
+    flags: &[
+        BUNDLE,
+        CONSOLE_SOCKET,
+        PIDFD_SOCKET,
+        PID_FILE,
+        NO_PIVOT,
+        NO_NEW_KEYRING,
+        PRESERVE_FDS,
+    ],
+    meets_containers: true,
+    ..Command::new("create", "create a container", create)
+};
+
+pub(super) const RUN: Command = Command {
+    flags: &[
+        BUNDLE,
+        CONSOLE_SOCKET,
+        PIDFD_SOCKET,
+        Flag::switch("detach", "detach from the container's process").short("d"),
+        Flag::switch("keep", "do not delete the container after it exits"),
+        PID_FILE,
+        Flag::switch(
+            "no-subreaper",
+            "disable the use of the subreaper used to reap reparented processes",
+        ),
+        NO_PIVOT,
+        NO_NEW_KEYRING,
+        PRESERVE_FDS,
+    ],
+    meets_containers: true,
+    ..Command::new("run", "create and run a container", run)
+};
+
+fn create(call: &Call) -> anyhow::Result<ExitCode> {
+    let result = Making::prepare(call, true).and_then(|making| making.create());
+    result.map(|()| ExitCode::SUCCESS).context("create failed")
+}
+
+fn run(call: &Call) -> anyhow::Result<ExitCode> {
+    let is_detached = call.values.is_on("detach");
+    Making::prepare(call, is_detached)
+        .and_then(|making| making.run(is_detached))
+        .context("run failed")
+}
+
+/// A container to make, from a bundle that has been read.
+struct Making<'a> {
+    call: &'a Call,
+    bundle: PathBuf,
+    /// The configuration as it stands in the bundle.
+    text: Vec<u8>,
+    spec: Spec,
+    console: Option<Receiver>,
+    pidfd: Option<Receiver>,
+}
+
+impl<'a> Making<'a> {
+    /// Reads and checks what can be before anything is made. `is_detached`: this program does
+    /// not stay with the container.
+    fn prepare(call: &'a Call, is_detached: bool) -> anyhow::Result<Self> {
+        let values = &call.values;
+        let path = values.path("bundle").unwrap_or_else(|| PathBuf::from("."));
+        let bundle =
+            fs::canonicalize(&path).with_context(|| format!("chdir {}", path.display()))?;
+        let name = bundle.join("config.json");
+        let text = match fs::read(&name) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!("JSON specification file config.json not found")
+            }
+            result => result.with_context(|| format!("cannot read `{}`", name.display()))?,
+        };
+        let spec: Spec = serde_json::from_slice(&text)
+            .with_context(|| format!("`{}` makes no sense", name.display()))?;
+        let console = values.given("console-socket");
+        foreground::check_terminal(has_terminal(&spec), is_detached, console.is_some())?;
+        Ok(Self {
+            call,
+            bundle,
+            text,
+            spec,
+            console: Receiver::connect("console-socket", console)?,
+            pidfd: Receiver::connect("pidfd-socket", values.given("pidfd-socket"))?,
+        })
+    }
+
+    fn create(&self) -> anyhow::Result<()> {
+        let new = self.new_folder()?;
+        let socket = new.folder.make_start_socket();
+        let made = socket.and_then(|socket| self.make(&new.folder, Some(socket), true));
+        let handed_over = made.and_then(|mut container| {
+            let done = self.hand_over(&mut container).and_then(|()| Ok(container.release()?));
+            done.inspect_err(|_| {
+                // The first error is the one to tell.
+                let _ = container.delete();
+            })
+        });
+        undo_unless(handed_over, &new.folder)
+    }
+
+    fn run(&self, is_detached: bool) -> anyhow::Result<ExitCode> {
+        let new = self.new_folder()?;
+        if !is_detached {
+            foreground::keep_signals(!self.call.values.is_on("no-subreaper"))?;
+        }
+        let container = undo_unless(self.make(&new.folder, None, is_detached), &new.folder)?;
+        // It is recorded: nobody takes it for a half-made one any more.
+        let NewFolder { folder, lock } = new;
+        drop(lock);
+        let is_kept = is_detached || self.call.values.is_on("keep");
+        let result = self.run_made(container, is_detached, is_kept);
+        if result.is_err() || !is_kept {
+            let removed = folder.remove();
+            return result.and_then(|code| removed.map(|()| code));
+        }
+        result
+    }
+
+    fn new_folder(&self) -> anyhow::Result<NewFolder> {
+        let new = NewFolder::create(&self.call.root, self.call.id())?;
+        undo_unless(new.folder.save_spec(&self.text), &new.folder)?;
+        Ok(new)
+    }
+
+    /// Makes the container and notes it down.
+    fn make(
+        &self,
+        folder: &Folder,
+        start_socket: Option<OwnedFd>,
+        is_detached: bool,
+    ) -> anyhow::Result<Container> {
+        let root = self.spec.root().as_ref().context("root: is missing")?;
+        let rootfs = self.bundle.join(root.path());
+        let stdio = foreground::streams(has_terminal(&self.spec), is_detached)?;
+        let id = self.call.id();
+        self.call.log.debug(|| format!("creating container {id} of `{}`", self.bundle.display()));
+        let root = Root::Directory(rootfs.clone());
+        let container = runtime::create(CreateRequest {
+            start_socket,
+            change_root: self.change_root(),
+            keyring: self.keyring(),
+            preserved_descriptors: super::preserved(&self.call.values)?,
+            ..CreateRequest::new(id, &self.spec, &self.bundle, root, stdio)
+        })
+        .map_err(foreground::in_runc_words)?;
+        let pid = container.pid().as_raw_nonzero().get();
+        self.call.log.debug(|| format!("its first process is {pid}"));
+        match self.record(&container, rootfs).and_then(|record| folder.save(&record)) {
+            Ok(()) => Ok(container),
+            Err(error) => {
+                container.delete()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn change_root(&self) -> ChangeRoot {
+        if self.call.values.is_on("no-pivot") { ChangeRoot::Chroot } else { ChangeRoot::Pivot }
+    }
+
+    fn keyring(&self) -> Keyring {
+        if self.call.values.is_on("no-new-keyring") { Keyring::Inherited } else { Keyring::New }
+    }
+
+    fn record(&self, container: &Container, rootfs: PathBuf) -> anyhow::Result<Record> {
+        let pid = container.pid().as_raw_nonzero().get();
+        let (_, start_ticks) = start_ticks(pid).context("the container has ended at once")?;
+        Ok(Record {
+            id: self.call.id().to_owned(),
+            pid,
+            start_ticks,
+            bundle: self.bundle.clone(),
+            rootfs,
+            created: jiff::Timestamp::now().to_string(),
+            spec: Record::essence(&self.spec),
+        })
+    }
+
+    /// Tells those who asked about the process and its terminal.
+    fn hand_over(&self, container: &mut Container) -> anyhow::Result<()> {
+        if let (Some(console), Some(terminal)) = (&self.console, container.take_terminal()) {
+            console.send(terminal.as_fd(), "/dev/ptmx")?;
+        }
+        self.tell(container)
+    }
+
+    fn tell(&self, container: &Container) -> anyhow::Result<()> {
+        if let Some(receiver) = &self.pidfd {
+            receiver.send(container.pidfd(), "standard")?;
+        }
+        for warning in container.warnings() {
+            self.call.log.warning(warning);
+        }
+        super::write_pid_file(&self.call.values, container.pid())
+    }
+
+    fn run_made(
+        &self,
+        mut container: Container,
+        is_detached: bool,
+        is_kept: bool,
+    ) -> anyhow::Result<ExitCode> {
+        let told = if is_detached { self.hand_over(&mut container) } else { self.tell(&container) };
+        let started = told.and_then(|()| container.start().map_err(foreground::in_runc_words));
+        if let Err(error) = started {
             // The first error is the one to tell.
             let _ = container.delete();
+            return Err(error);
         }
-        handed
-    });
-    undo_unless(handed_over, &folder)
+        if is_detached {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let terminal = container.take_terminal();
+        let code = foreground::wait(container.pidfd(), terminal)?;
+        if !is_kept {
+            container.delete()?;
+        }
+        Ok(code)
+    }
 }
 
-pub(super) fn run(root: &Path, request: &Run) -> anyhow::Result<ExitCode> {
-    let bundle = Bundle::load(&request.create)?;
-    let folder = Folder::create(root, &request.create.id)?;
-    if !request.detach {
-        foreground::keep_signals()?;
-    }
-    let container = undo_unless(bundle.create(&request.create, &folder, None), &folder)?;
-    let result = run_created(container, request);
-    if result.is_err() || (!request.detach && !request.keep) {
-        let removed = folder.remove();
-        return result.and_then(|code| removed.map(|()| code));
-    }
-    result
-}
-
-fn run_created(mut container: Container, request: &Run) -> anyhow::Result<ExitCode> {
-    let mut terminal = container.take_terminal();
-    let is_detached = request.detach;
-    if request.create.console_socket.is_some() || is_detached {
-        hand_over(&request.create, &container, terminal.take())?;
-    } else {
-        write_pid_file(&request.create, &container)?;
-    }
-    if let Err(error) = container.start() {
-        container.delete()?;
-        return Err(error.into());
-    }
-    for warning in container.warnings() {
-        eprintln!("warning: {warning}");
-    }
-    if is_detached {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let code = foreground::wait(container.pidfd(), terminal)?;
-    if !request.keep {
-        container.delete()?;
-    }
-    Ok(code)
+fn has_terminal(spec: &Spec) -> bool {
+    spec.process().as_ref().is_some_and(|process| process.terminal() == Some(true))
 }
 
 /// Removes the folder if what it was made for has failed.
 fn undo_unless<T>(result: anyhow::Result<T>, folder: &Folder) -> anyhow::Result<T> {
-    if result.is_err() {
+    result.inspect_err(|_| {
         // The first error is the one to tell.
         let _ = folder.remove();
-    }
-    result
-}
-
-/// A folder with a configuration in it.
-struct Bundle {
-    path: PathBuf,
-    spec: Spec,
-}
-
-impl Bundle {
-    fn load(request: &Create) -> anyhow::Result<Self> {
-        if request.no_pivot {
-            bail!("--no-pivot is not supported");
-        }
-        if request.preserve_fds > 0 {
-            bail!("--preserve-fds is not supported");
-        }
-        let path = request.bundle.clone().unwrap_or_else(|| PathBuf::from("."));
-        let path = fs::canonicalize(&path)
-            .with_context(|| format!("cannot find the bundle `{}`", path.display()))?;
-        let name = path.join("config.json");
-        let text = fs::read(&name).with_context(|| format!("cannot read `{}`", name.display()))?;
-        let spec = serde_json::from_slice(&text)
-            .with_context(|| format!("`{}` makes no sense", name.display()))?;
-        Ok(Self { path, spec })
-    }
-
-    fn has_terminal(&self) -> bool {
-        self.spec.process().as_ref().is_some_and(|process| process.terminal() == Some(true))
-    }
-
-    fn create(
-        &self,
-        request: &Create,
-        folder: &Folder,
-        start_socket: Option<OwnedFd>,
-    ) -> anyhow::Result<Container> {
-        if self.has_terminal() && start_socket.is_some() && request.console_socket.is_none() {
-            bail!("cannot allocate tty if runtime will detach without setting console socket");
-        }
-        if !self.has_terminal() && request.console_socket.is_some() {
-            bail!("cannot use console socket if runtime will not detach or allocate tty");
-        }
-        let root = self.spec.root().as_ref().context("root: is missing")?;
-        let rootfs = self.path.join(root.path());
-        let (root, stdio) =
-            (Root::Directory(rootfs.clone()), foreground::streams(self.has_terminal())?);
-        let container = runtime::create(CreateRequest {
-            start_socket,
-            ..CreateRequest::new(&request.id, &self.spec, &self.path, root, stdio)
-        })?;
-        let pid = container.pid().as_raw_nonzero().get();
-        let (_, start_ticks) = start_ticks(pid).context("the container has ended at once")?;
-        let record = Record {
-            id: request.id.clone(),
-            pid,
-            start_ticks,
-            bundle: self.path.clone(),
-            rootfs,
-            created: jiff::Timestamp::now().to_string(),
-        };
-        if let Err(error) = folder.save(&record, &self.spec) {
-            container.delete()?;
-            return Err(error);
-        }
-        Ok(container)
-    }
-}
-
-/// Tells those who asked about the process and its terminal.
-fn hand_over(
-    request: &Create,
-    container: &Container,
-    terminal: Option<OwnedFd>,
-) -> anyhow::Result<()> {
-    if let (Some(socket), Some(terminal)) = (&request.console_socket, terminal) {
-        foreground::send_terminal(socket, std::os::fd::AsFd::as_fd(&terminal))?;
-    }
-    for warning in container.warnings() {
-        eprintln!("warning: {warning}");
-    }
-    write_pid_file(request, container)
-}
-
-fn write_pid_file(request: &Create, container: &Container) -> anyhow::Result<()> {
-    let Some(file) = &request.pid_file else { return Ok(()) };
-    super::write_pid_file(file, container.pid())
+    })
 }

@@ -2,120 +2,196 @@
 
 use std::fs;
 use std::os::fd::AsFd as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use oci::runtime::{Capabilities, Capability, LinuxCapabilities, Process, User};
+use oci::runtime::{Capabilities, Capability, Process, Spec};
 use runtime::ExecRequest;
 
-use crate::arguments::Exec;
+use crate::command_line::{Call, Command, Count, Flag, Values};
 use crate::foreground;
-use crate::record::{Folder, Status};
+use crate::record::{Known, Status};
+use crate::sockets::Receiver;
 
-pub(super) fn exec(root: &Path, request: &Exec) -> anyhow::Result<ExitCode> {
-    if request.preserve_fds > 0 {
-        bail!("--preserve-fds is not supported");
+pub(super) const COMMAND: Command = Command {
+    usage: "<container-id> <command> [command options]  || -p process.json <container-id>",
+    flags: &[
+        Flag::text(
+            "console-socket",
+            "path to an AF_UNIX socket which will receive a file descriptor referencing the \
+             master end of the console's pseudoterminal",
+        ),
+        Flag::text(
+            "pidfd-socket",
+            "path to an AF_UNIX socket which will receive a file descriptor referencing the exec \
+             process",
+        ),
+        Flag::text("cwd", "current working directory in the container"),
+        Flag::texts("env", "set environment variables").short("e"),
+        Flag::switch("tty", "allocate a pseudo-TTY").short("t"),
+        Flag::text("user", "UID (format: <uid>[:<gid>])").short("u"),
+        Flag::numbers("additional-gids", "additional gids").short("g"),
+        Flag::text("process", "path to the process.json").short("p"),
+        Flag::switch("detach", "detach from the container's process").short("d"),
+        Flag::text("pid-file", "specify the file to write the process id to"),
+        Flag::text(
+            "process-label",
+            "set the asm process label for the process commonly used with selinux",
+        ),
+        Flag::text("apparmor", "set the apparmor profile for the process"),
+        Flag::switch("no-new-privs", "set the no new privileges value for the process"),
+        Flag::texts("cap", "add a capability to the bounding set for the process").short("c"),
+        Flag::number(
+            "preserve-fds",
+            "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in \
+             total)",
+        ),
+        Flag::switch("ignore-paused", "allow exec in a paused container"),
+    ],
+    arguments: Count::AtLeast(1),
+    has_flags_anywhere: false,
+    meets_containers: true,
+    // Told from what the program may exit with, most of the time.
+    failure: 255,
+    ..Command::new("exec", "execute new process inside the container", exec)
+};
+
+fn exec(call: &Call) -> anyhow::Result<ExitCode> {
+    run(call).context("exec failed")
+}
+
+fn run(call: &Call) -> anyhow::Result<ExitCode> {
+    let values = &call.values;
+    let known = Known::open(&call.root, call.id())?;
+    let spec = known.folder.spec()?;
+    let container = known.container_by(&spec)?.context("cannot exec in a stopped container")?;
+    let is_paused = known.status_of(Some(&container)) == Status::Paused;
+    if is_paused && !values.is_on("ignore-paused") {
+        bail!("cannot exec in a paused container (use --ignore-paused to override)");
     }
-    let folder = Folder::open(root, &request.id)?;
-    let container = folder.container()?.context("cannot exec in a stopped container")?;
-    if folder.status()? == Status::Paused {
-        bail!("cannot exec in a paused container");
+    let process = process(values, &spec)?;
+    let (is_detached, has_terminal) = (values.is_on("detach"), process.terminal() == Some(true));
+    let console = values.given("console-socket");
+    foreground::check_terminal(has_terminal, is_detached, console.is_some())?;
+    let console = Receiver::connect("console-socket", console)?;
+    let pidfd = Receiver::connect("pidfd-socket", values.given("pidfd-socket"))?;
+    if !is_detached {
+        foreground::keep_signals(false)?;
     }
-    let process = process(request, &folder)?;
-    let has_terminal = process.terminal() == Some(true);
-    if has_terminal && request.detach && request.console_socket.is_none() {
-        bail!("cannot allocate tty if runtime will detach without setting console socket");
-    }
-    if !request.detach {
-        foreground::keep_signals()?;
-    }
-    let stdio = foreground::streams(has_terminal)?;
-    let mut running = container.exec(ExecRequest::new(&process, stdio))?;
+    call.log.debug(|| format!("executing {:?}", process.args().as_deref().unwrap_or_default()));
+    let stdio = foreground::streams(has_terminal, is_detached)?;
+    let mut running = container
+        .exec(ExecRequest {
+            preserved_descriptors: super::preserved(values)?,
+            ..ExecRequest::new(&process, stdio)
+        })
+        .map_err(foreground::in_runc_words)?;
     for warning in &running.warnings {
-        eprintln!("warning: {warning}");
+        call.log.warning(warning);
     }
-    if let (Some(socket), Some(_)) = (&request.console_socket, &running.terminal) {
-        let terminal = running.terminal.take().context("it was there a moment ago")?;
-        foreground::send_terminal(socket, terminal.as_fd())?;
+    if let (Some(console), Some(terminal)) = (&console, &running.terminal) {
+        console.send(terminal.as_fd(), "/dev/ptmx")?;
     }
-    if let Some(file) = &request.pid_file {
-        super::write_pid_file(file, running.pid)?;
+    if let Some(receiver) = &pidfd {
+        receiver.send(running.pidfd.as_fd(), "setns")?;
     }
-    if request.detach {
+    super::write_pid_file(values, running.pid)?;
+    if is_detached {
         return Ok(ExitCode::SUCCESS);
     }
-    foreground::wait(running.pidfd.as_fd(), running.terminal)
+    foreground::wait(running.pidfd.as_fd(), running.terminal.take())
 }
 
 /// The process of a file, or the container's own with what the flags change.
-fn process(request: &Exec, folder: &Folder) -> anyhow::Result<Process> {
-    if let Some(file) = &request.process {
-        let text = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-        return serde_json::from_slice(&text)
-            .with_context(|| format!("`{}` makes no sense", file.display()));
+fn process(values: &Values, spec: &Spec) -> anyhow::Result<Process> {
+    if let Some(file) = values.given("process") {
+        let text = fs::read(file).with_context(|| format!("open {file}"))?;
+        return serde_json::from_slice(&text).with_context(|| format!("`{file}` makes no sense"));
     }
-    if request.command.is_empty() {
-        bail!("process args cannot be empty");
+    let command = &values.arguments[1..];
+    if command.is_empty() {
+        bail!("exec args cannot be empty");
     }
-    let mut process = folder.spec()?.process().clone().context("process: is missing")?;
-    process.set_args(Some(request.command.clone()));
-    process.set_terminal(Some(request.tty));
-    if let Some(folder) = &request.cwd {
-        process.set_cwd(folder.clone());
+    let mut process = spec.process().clone().context("process: is missing")?;
+    process.set_args(Some(command.to_vec()));
+    process.set_terminal(Some(values.is_on("tty")));
+    if let Some(folder) = values.path("cwd") {
+        process.set_cwd(folder);
     }
-    if request.no_new_privs {
-        process.set_no_new_privileges(Some(true));
+    if let Some(profile) = values.given("apparmor") {
+        process.set_apparmor_profile(Some(profile.to_owned()));
+    }
+    if let Some(label) = values.given("process-label") {
+        process.set_selinux_label(Some(label.to_owned()));
+    }
+    if values.given("no-new-privs").is_some() {
+        process.set_no_new_privileges(Some(values.is_on("no-new-privs")));
     }
     let mut environment = process.env().clone().unwrap_or_default();
-    environment.extend(request.env.iter().cloned());
+    environment.extend(values.texts("env").map(str::to_owned));
     process.set_env(Some(environment));
-    set_user(&mut process, request)?;
-    add_capabilities(&mut process, &request.cap)?;
+    set_user(&mut process, values)?;
+    add_capabilities(&mut process, values.texts("cap"))?;
     Ok(process)
 }
 
-fn set_user(process: &mut Process, request: &Exec) -> anyhow::Result<()> {
+/// What is not given stays as the container's own process has it.
+fn set_user(process: &mut Process, values: &Values) -> anyhow::Result<()> {
     let mut user = process.user().clone();
-    if let Some(text) = &request.user {
-        let (uid, gid) = text.split_once(':').unwrap_or((text, ""));
-        let number = |text: &str| {
-            text.parse::<u32>().with_context(|| format!("`{text}` is no user or group id"))
-        };
-        user = User::default();
-        user.set_uid(number(uid)?);
-        if !gid.is_empty() {
-            user.set_gid(number(gid)?);
+    if let Some(text) = values.given("user") {
+        let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
+        if let Some(gid) = gid {
+            user.set_gid(gid.parse().with_context(|| format!("bad gid: {gid:?}"))?);
         }
+        user.set_uid(uid.parse().with_context(|| format!("bad uid: {uid:?}"))?);
     }
-    if !request.additional_gids.is_empty() {
-        user.set_additional_gids(Some(request.additional_gids.clone()));
+    let mut further = values.numbers("additional-gids").peekable();
+    if further.peek().is_some() {
+        let mut groups = user.additional_gids().clone().unwrap_or_default();
+        for group in further {
+            groups.push(
+                u32::try_from(group).ok().with_context(|| {
+                    format!("additional-gids must be a positive number {group}")
+                })?,
+            );
+        }
+        user.set_additional_gids(Some(groups));
     }
     process.set_user(user);
     Ok(())
 }
 
-/// Adds to all sets but the inheritable and the ambient one, as runc does.
-fn add_capabilities(process: &mut Process, names: &[String]) -> anyhow::Result<()> {
-    if names.is_empty() {
-        return Ok(());
-    }
+/// Adds to the sets that let a process use a capability; to the ambient one, which reaches
+/// programs of others than root, only where the configuration has inheritable ones.
+fn add_capabilities<'a>(
+    process: &mut Process,
+    names: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<()> {
     let mut added = Capabilities::new();
     for name in names {
-        let name = name.strip_prefix("CAP_").unwrap_or(name);
+        let upper = name.to_ascii_uppercase();
+        let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
         let capability: Capability =
-            name.parse().with_context(|| format!("`{name}` is no capability"))?;
+            bare.parse().with_context(|| format!("unknown capability {name:?}"))?;
         added.insert(capability);
+    }
+    if added.is_empty() {
+        return Ok(());
     }
     let mut sets = process.capabilities().clone().unwrap_or_default();
     let with = |set: &Option<Capabilities>| {
         Some(set.iter().flatten().chain(&added).copied().collect::<Capabilities>())
     };
-    let (bounding, effective, permitted) =
-        (with(sets.bounding()), with(sets.effective()), with(sets.permitted()));
-    LinuxCapabilities::set_bounding(&mut sets, bounding);
-    sets.set_effective(effective);
-    sets.set_permitted(permitted);
+    let (bounding, effective, permitted, ambient) = (
+        with(sets.bounding()),
+        with(sets.effective()),
+        with(sets.permitted()),
+        with(sets.ambient()),
+    );
+    if sets.inheritable().is_some() {
+        sets.set_ambient(ambient);
+    }
+    sets.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
     process.set_capabilities(Some(sets));
     Ok(())
 }

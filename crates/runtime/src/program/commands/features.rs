@@ -1,11 +1,21 @@
 //! `features`: what this runtime can do, as the specification wants it told.
 
+use std::process::ExitCode;
+
 use serde_json::json;
+
+use crate::command_line::{Call, Command, Count};
+
+pub(super) const COMMAND: Command = Command {
+    usage: "",
+    arguments: Count::Exactly(0),
+    ..Command::new("features", "show the enabled features", features)
+};
 
 /// The newest version of the specification whose fields are known here.
 pub(super) const VERSION_NEWEST: &str = "1.3.0";
 
-pub(super) fn features() -> anyhow::Result<()> {
+fn features(_call: &Call) -> anyhow::Result<ExitCode> {
     let features = json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": VERSION_NEWEST,
@@ -37,5 +47,5 @@ pub(super) fn features() -> anyhow::Result<()> {
         },
     });
     println!("{features:#}");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,171 +1,209 @@
-//! One function a command.
+//! One file a command, and the way to it.
 
+mod checkpoint;
 mod create;
+mod delete;
 mod exec;
 mod features;
+mod kill;
 mod list;
+mod pause;
 mod ps;
 mod spec;
+mod start;
+mod state;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal};
+use anyhow::Context as _;
+use rustix::process::Pid;
 
-use crate::arguments::{Arguments, Command, Delete, Global, Kill};
-use crate::record::{Folder, Status};
-use crate::{out_of_reach, signal};
+use crate::command_line::{self, Call, Command, Count, Flag, Values};
+use crate::log::Log;
+use crate::{out_of_reach, root};
 
-/// Runs a command. `Ok` is the exit code, which may be a container's.
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { global, command } = arguments;
-    if global.version {
-        println!("wharf-runtime version {}", env!("CARGO_PKG_VERSION"));
-        println!("spec: {}", features::VERSION_NEWEST);
-        return Ok(ExitCode::SUCCESS);
+/// Every command, in the order of the help.
+const COMMANDS: &[&Command] = &[
+    &checkpoint::CHECKPOINT,
+    &create::CREATE,
+    &delete::COMMAND,
+    &exec::COMMAND,
+    &kill::COMMAND,
+    &list::COMMAND,
+    &pause::PAUSE,
+    &ps::COMMAND,
+    &checkpoint::RESTORE,
+    &pause::RESUME,
+    &create::RUN,
+    &spec::COMMAND,
+    &start::COMMAND,
+    &state::COMMAND,
+    &features::COMMAND,
+];
+
+/// What goes before the command.
+const GLOBAL: &[Flag] = &[
+    Flag::switch("debug", "enable debug logging"),
+    Flag::text("log", "set the log file to write logs to (default is '/dev/stderr')"),
+    Flag::text("log-format", "set the log format ('text' (default), or 'json')").default("text"),
+    Flag::text(
+        "root",
+        "root directory for storage of container state (this should be located in tmpfs)",
+    )
+    .default(root::DEFAULT),
+    Flag::text("criu", "(not used)").hidden(),
+    Flag::switch(
+        "systemd-cgroup",
+        "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\"",
+    ),
+    Flag::text("rootless", "ignore cgroup permission errors ('true', 'false', or 'auto')")
+        .default("auto"),
+    Flag::switch("version", "").short("v").hidden(),
+];
+
+/// Runs what the words ask for. `name` is what this program was called as.
+pub(crate) fn main(name: &str, words: impl Iterator<Item = OsString>) -> ExitCode {
+    let asked = words
+        .map(|word| word.into_string().map_err(|word| format!("{word:?} is not valid UTF-8")))
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|words| understand(name, words));
+    match asked {
+        Ok(Asked::Text(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Asked::Run(command, call)) => run(command, &call),
+        Err(error) => {
+            Log::default().error(&error);
+            ExitCode::FAILURE
+        }
     }
-    check_global(&global)?;
-    let root = global.root.as_path();
-    if matches!(command, Some(Command::Create(_) | Command::Run(_) | Command::Exec(_))) {
-        out_of_reach::get_out_of_reach()?;
+}
+
+/// What the words came to.
+enum Asked {
+    Text(String),
+    Run(&'static Command, Call),
+}
+
+fn understand(name: &str, words: Vec<String>) -> Result<Asked, String> {
+    let help = || command_line::of_program(&version(), COMMANDS, GLOBAL);
+    let mut global = command_line::parse(GLOBAL, words, false).map_err(|error| {
+        println!("Incorrect Usage. {error}\n\n{}", help());
+        error.to_string()
+    })?;
+    if global.is_on("version") {
+        return Ok(Asked::Text(format!("wharf-runtime version {}", version())));
     }
-    let done = match command.context("a command is needed; see --help")? {
-        Command::Run(run) => return create::run(root, &run),
-        Command::Exec(exec) => return exec::exec(root, &exec),
-        Command::Create(create) => create::create(root, &create),
-        Command::Start { id } => start(root, &id),
-        Command::State { id } => state(root, &id),
-        Command::Kill(request) => kill(root, &request),
-        Command::Delete(request) => delete(root, &request),
-        Command::List(request) => list::list(root, &request),
-        Command::Ps(request) => ps::ps(root, &request),
-        Command::Pause { id } => pause(root, &id),
-        Command::Resume { id } => resume(root, &id),
-        Command::Spec(request) => spec::spec(&request),
-        Command::Features => features::features(),
+    let words = std::mem::take(&mut global.arguments);
+    let mut words = words.into_iter();
+    let word = match words.next() {
+        Some(word) if !global.wants_help => word,
+        _ => return Ok(Asked::Text(help())),
     };
-    done.map(|()| ExitCode::SUCCESS)
+    if matches!(word.as_str(), "help" | "h") {
+        return match words.next() {
+            Some(word) => Ok(Asked::Text(command_line::of_command(find(&word)?))),
+            None => Ok(Asked::Text(help())),
+        };
+    }
+    let command = find(&word)?;
+    let values = command_line::parse(command.flags, words.collect(), command.has_flags_anywhere)
+        .map_err(|error| {
+            println!("Incorrect Usage: {error}\n\n{}", command_line::of_command(command));
+            error.to_string()
+        })?;
+    if values.wants_help {
+        return Ok(Asked::Text(command_line::of_command(command)));
+    }
+    check_count(name, command, &values)?;
+    let call = call(global, values).map_err(|error| format!("{error:#}"))?;
+    Ok(Asked::Run(command, call))
 }
 
-fn check_global(global: &Global) -> anyhow::Result<()> {
-    if global.systemd_cgroup {
-        bail!("--systemd-cgroup is not supported: cgroups are made by file");
-    }
-    if !matches!(global.rootless.as_str(), "auto" | "false") {
-        bail!("--rootless={} is not supported", global.rootless);
-    }
-    Ok(())
+fn find(word: &str) -> Result<&'static Command, String> {
+    let command = COMMANDS.iter().find(|command| command.name == word);
+    command.copied().ok_or_else(|| format!("No help topic for '{word}'"))
 }
 
-fn start(root: &Path, id: &str) -> anyhow::Result<()> {
-    let folder = Folder::open(root, id)?;
-    let container = folder.container()?.context("cannot start a container that has stopped")?;
-    let socket = match folder.status()? {
-        Status::Created => folder.take_start_socket()?,
-        status => bail!("cannot start an already {} container", status.as_str()),
+fn version() -> String {
+    format!("{}\nspec: {}\n", env!("CARGO_PKG_VERSION"), features::VERSION_NEWEST)
+}
+
+fn check_count(name: &str, command: &Command, values: &Values) -> Result<(), String> {
+    let count = values.arguments.len();
+    let wanted = match command.arguments {
+        Count::Exactly(exact) if count != exact => format!("exactly {exact}"),
+        Count::AtLeast(least) | Count::Between(least, _) if count < least => {
+            format!("a minimum of {least}")
+        }
+        Count::Between(_, most) if count > most => format!("a maximum of {most}"),
+        Count::Exactly(_) | Count::AtLeast(_) | Count::Between(..) => return Ok(()),
     };
-    for warning in runtime::start_by_socket(socket, container.pidfd())? {
-        eprintln!("warning: {warning}");
-    }
-    Ok(())
+    println!("Incorrect Usage.\n\n{}", command_line::of_command(command));
+    Err(format!("{name}: {:?} requires {wanted} argument(s)", command.name))
 }
 
-fn state(root: &Path, id: &str) -> anyhow::Result<()> {
-    let folder = Folder::open(root, id)?;
-    let record = folder.record()?;
-    let spec = folder.spec()?;
-    let status = folder.status()?;
-    let state = serde_json::json!({
-        "ociVersion": spec.version(),
-        "id": record.id,
-        "pid": if status == Status::Stopped { 0 } else { record.pid },
-        "status": status.as_str(),
-        "bundle": record.bundle,
-        "rootfs": record.rootfs,
-        "created": record.created,
-        "annotations": spec.annotations().clone().unwrap_or_default(),
-        "owner": "",
-    });
-    println!("{state:#}");
-    Ok(())
+fn call(global: Values, values: Values) -> anyhow::Result<Call> {
+    check_preserved(&values)?;
+    let log = global.path("log");
+    let log = Log::open(log.as_deref(), global.text("log-format"), global.is_on("debug"))?;
+    let root = root::choose(global.path("root").as_deref())?;
+    Ok(Call { root, log, global, values })
 }
 
-fn kill(root: &Path, request: &Kill) -> anyhow::Result<()> {
-    let signal = signal::parse(&request.signal)?;
-    let folder = Folder::open(root, &request.id)?;
-    let container = folder.container()?;
-    if request.all {
-        return kill_all(&folder, container.as_ref(), signal);
-    }
-    let container = container.context("container not running")?;
-    linux::signals::send(container.pidfd(), signal).context("cannot send the signal")
-}
-
-/// Every process that the cgroup lists, even if the first one has ended.
-fn kill_all(
-    folder: &Folder,
-    container: Option<&runtime::Container>,
-    signal: i32,
-) -> anyhow::Result<()> {
-    let processes = match container {
-        Some(container) => container.cgroup().processes()?,
-        None => runtime::processes_left(&folder.record()?.id, &folder.spec()?)?,
-    };
-    for process in processes {
-        send_to(process, signal);
-    }
-    Ok(())
-}
-
-/// Sends a signal to a process that may have ended meanwhile.
-fn send_to(process: Pid, signal: i32) {
-    let flags = rustix::process::PidfdFlags::empty();
-    if let Ok(pidfd) = rustix::process::pidfd_open(process, flags) {
-        let _ = linux::signals::send(std::os::fd::AsFd::as_fd(&pidfd), signal);
+/// Before this program opens anything itself, which could come to have their numbers.
+fn check_preserved(values: &Values) -> anyhow::Result<()> {
+    let count = preserved(values)?;
+    match linux::process::first_closed_descriptor(FIRST_PRESERVED, FIRST_PRESERVED + count) {
+        Some(closed) => anyhow::bail!(
+            "unable to stat preserved-fd {} (of {count}): no such file or directory",
+            closed - FIRST_PRESERVED
+        ),
+        None => Ok(()),
     }
 }
 
-fn delete(root: &Path, request: &Delete) -> anyhow::Result<()> {
-    let folder = match Folder::open(root, &request.id) {
-        // With force, what is not there is as good as deleted.
-        Err(_) if request.force => return Ok(()),
-        folder => folder?,
-    };
-    let status = folder.status()?;
-    if !request.force && !matches!(status, Status::Stopped) {
-        bail!("cannot delete container {} that is not stopped: {}", request.id, status.as_str());
-    }
-    if let Some(container) = folder.container()? {
-        rustix::process::pidfd_send_signal(container.pidfd(), Signal::KILL).ok();
-        container.delete()?;
-    } else {
-        let record = folder.record()?;
-        runtime::clean_up(&record.id, &folder.spec()?, &record.bundle)?;
-    }
-    folder.remove()
+/// The descriptor after the standard streams.
+const FIRST_PRESERVED: u32 = 3;
+
+/// How many descriptors the caller wants the program to have.
+fn preserved(values: &Values) -> anyhow::Result<u32> {
+    const PRESERVED_MAX: u32 = 1 << 20;
+    let count = values.number("preserve-fds");
+    u32::try_from(count)
+        .ok()
+        .filter(|count| *count <= PRESERVED_MAX)
+        .with_context(|| format!("--preserve-fds: {count} makes no sense"))
 }
 
-fn pause(root: &Path, id: &str) -> anyhow::Result<()> {
-    let folder = Folder::open(root, id)?;
-    match (folder.status()?, folder.container()?) {
-        (Status::Running | Status::Created, Some(container)) => Ok(container.cgroup().freeze()?),
-        _ => bail!("container not running or created"),
-    }
-}
-
-fn resume(root: &Path, id: &str) -> anyhow::Result<()> {
-    let folder = Folder::open(root, id)?;
-    match (folder.status()?, folder.container()?) {
-        (Status::Paused, Some(container)) => Ok(container.cgroup().thaw()?),
-        _ => bail!("container not paused"),
+/// Runs a command. The exit code may be a container's.
+fn run(command: &Command, call: &Call) -> ExitCode {
+    let is_safe = if command.meets_containers { out_of_reach::get_out_of_reach() } else { Ok(()) };
+    match is_safe.and_then(|()| (command.run)(call)) {
+        Ok(code) => code,
+        Err(error) => {
+            call.log.error(&format!("{error:#}"));
+            ExitCode::from(command.failure)
+        }
     }
 }
 
 /// Writes a process id to a file that somebody waits for: it appears as a whole.
-fn write_pid_file(file: &Path, process: Pid) -> anyhow::Result<()> {
-    let new = file.with_extension("new");
-    std::fs::write(&new, process.as_raw_nonzero().to_string())
-        .and_then(|()| std::fs::rename(&new, file))
+fn write_pid_file(values: &Values, process: Pid) -> anyhow::Result<()> {
+    let Some(file) = values.path("pid-file") else { return Ok(()) };
+    let name = file.file_name().with_context(|| format!("--pid-file `{}`", file.display()))?;
+    let new = file.with_file_name(format!(".{}", name.to_string_lossy()));
+    write_new(&new, &process.as_raw_nonzero().to_string())
+        .and_then(|()| std::fs::rename(&new, &file))
         .with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+/// What was left over from a call that was killed is in nobody's way.
+fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let _ = std::fs::remove_file(file);
+    std::fs::File::create_new(file)?.write_all(text.as_bytes())
 }

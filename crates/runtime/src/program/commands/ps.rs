@@ -1,36 +1,41 @@
 //! `ps`.
 
-use std::path::Path;
-use std::process::Command;
+use std::process::{Command as Program, ExitCode};
 
 use anyhow::{Context as _, bail};
 
-use crate::arguments::{Format, Ps};
-use crate::record::Folder;
+use crate::command_line::{Call, Command, Count, Flag};
+use crate::record::Known;
 
-pub(super) fn ps(root: &Path, request: &Ps) -> anyhow::Result<()> {
-    let folder = Folder::open(root, &request.id)?;
-    let container = folder.container()?.context("container not running")?;
-    let processes: Vec<i32> = container
-        .cgroup()
-        .processes()?
-        .into_iter()
-        .map(|process| process.as_raw_nonzero().get())
-        .collect();
-    match request.format {
-        Format::Json => {
-            println!("{}", serde_json::to_string(&processes)?);
-            Ok(())
-        }
-        Format::Table => print_table(&processes, &request.options),
+pub(super) const COMMAND: Command = Command {
+    usage: "<container-id> [ps options]",
+    flags: &[Flag::text("format", "select one of: table or json").short("f").default("table")],
+    arguments: Count::AtLeast(1),
+    has_flags_anywhere: false,
+    ..Command::new("ps", "ps displays the processes running inside a container", ps)
+};
+
+fn ps(call: &Call) -> anyhow::Result<ExitCode> {
+    let known = Known::open(&call.root, call.id())?;
+    let processes = match known.container()? {
+        Some(container) => container.cgroup().processes()?,
+        None => runtime::processes_left(&known.record.id, &known.record.spec)?,
+    };
+    let processes: Vec<i32> =
+        processes.into_iter().map(|process| process.as_raw_nonzero().get()).collect();
+    match call.values.text("format") {
+        "json" => println!("{}", serde_json::to_string(&processes)?),
+        "table" => print_table(&processes, &call.values.arguments[1..])?,
+        _ => bail!("invalid format option"),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The lines of the host's `ps` that are about the container's processes.
 fn print_table(processes: &[i32], options: &[String]) -> anyhow::Result<()> {
     let defaults = ["-ef".to_owned()];
     let options = if options.is_empty() { &defaults } else { options };
-    let output = Command::new("ps").args(options).output().context("cannot run `ps`")?;
+    let output = Program::new("ps").args(options).output().context("cannot run `ps`")?;
     if !output.status.success() {
         bail!("`ps` has failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
     }
