@@ -16,6 +16,8 @@ bitflags::bitflags! {
         const PID = libc::CLONE_NEWPID as u64;
         const NETWORK = libc::CLONE_NEWNET as u64;
         const CGROUP = libc::CLONE_NEWCGROUP as u64;
+        /// By [`unshare`] for this process's later children, as with `PID`.
+        const TIME = libc::CLONE_NEWTIME as u64;
     }
 }
 

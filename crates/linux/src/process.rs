@@ -49,7 +49,30 @@ pub enum Cloned {
 ///
 /// See `clone3(2)`. Needs Linux 5.7 with a cgroup, 5.3 otherwise.
 pub fn clone_process(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
-    if !is_single_threaded()? {
+    clone(namespaces, cgroup, Parenthood::Own)
+}
+
+/// The same, but the child is one of this process's parent. This process gets its pidfd, and
+/// its parent is told of its end as of this process's own.
+///
+/// See `clone(2)`, CLONE_PARENT.
+pub fn clone_sibling(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
+    clone(namespaces, cgroup, Parenthood::Shared)
+}
+
+/// Whose child a new process is.
+#[derive(Clone, Copy)]
+enum Parenthood {
+    Own,
+    Shared,
+}
+
+fn clone(
+    namespaces: Namespaces,
+    cgroup: Option<BorrowedFd<'_>>,
+    parenthood: Parenthood,
+) -> io::Result<Cloned> {
+    if !is_single_threaded() {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "cannot clone a process that has several threads",
@@ -59,9 +82,13 @@ pub fn clone_process(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> 
     let mut arguments = CloneArguments {
         flags: namespaces.bits() | libc::CLONE_PIDFD as u64,
         pidfd: (&raw mut pidfd).addr() as u64,
-        exit_signal: libc::SIGCHLD as u64,
         ..CloneArguments::default()
     };
+    match parenthood {
+        Parenthood::Own => arguments.exit_signal = libc::SIGCHLD as u64,
+        // The signal is this process's own.
+        Parenthood::Shared => arguments.flags |= libc::CLONE_PARENT as u64,
+    }
     if let Some(cgroup) = cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = cgroup.as_raw_fd() as u64;
@@ -86,11 +113,10 @@ pub fn clone_process(namespaces: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> 
 }
 
 /// Whether this process has one thread only.
-fn is_single_threaded() -> io::Result<bool> {
-    // `task` has a folder for each thread, and a folder's links are `.`, the entry in its
-    // parent, and `..` of each folder in it.
-    let threads = rustix::fs::stat("/proc/self/task")?.st_nlink - 2;
-    Ok(threads == 1)
+fn is_single_threaded() -> bool {
+    // SAFETY: "if the caller is single threaded, this flag has no effect", and otherwise the call
+    // fails with no effect either: see `unshare(2)`, CLONE_THREAD.
+    unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
 }
 
 /// Runs `program` in place of this process. Comes back only with the reason why not.

@@ -9,6 +9,7 @@ pub(crate) mod scheduling;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use linux::mounts::{Depth, Propagation};
 use linux::namespaces::Namespaces;
@@ -35,6 +36,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) new: Namespaces,
     /// Of cgroups: entered later, once the cgroup is there.
     pub(crate) has_new_cgroup_namespace: bool,
+    /// Of time: made later, since its clocks are set before it is entered.
+    pub(crate) has_new_time_namespace: bool,
     pub(crate) joined: Vec<JoinedNamespace>,
     pub(crate) user_mappings: &'a [LinuxIdMapping],
     pub(crate) group_mappings: &'a [LinuxIdMapping],
@@ -54,6 +57,17 @@ pub(crate) struct Plan<'a> {
     version: &'a str,
 }
 
+/// A container without a process can be created, and not be started.
+static NO_PROCESS: LazyLock<Process> = LazyLock::new(|| {
+    let process = serde_json::json!({"user": {"uid": 0, "gid": 0}, "cwd": "/"});
+    serde_json::from_value(process).expect("it is a process but for its program")
+});
+
+/// Without the section for Linux everything is as on the host.
+static NO_LINUX: LazyLock<Linux> = LazyLock::new(|| {
+    serde_json::from_value(serde_json::json!({})).expect("every field may be absent")
+});
+
 /// A namespace of somebody else's.
 #[derive(Debug)]
 pub(crate) struct JoinedNamespace {
@@ -72,9 +86,14 @@ impl<'a> Plan<'a> {
         has_network_namespace: bool,
     ) -> Result<Self, ProcessError> {
         check_version(spec.version())?;
-        let process = spec.process().as_ref().ok_or_else(|| invalid("process", "is missing"))?;
-        check_process("process", process)?;
-        let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "is missing"))?;
+        let process = match spec.process() {
+            Some(process) => {
+                check_process("process", process)?;
+                process
+            }
+            None => &NO_PROCESS,
+        };
+        let linux = spec.linux().as_ref().unwrap_or(&NO_LINUX);
         refuse_unsupported(linux)?;
 
         let mut plan = Self {
@@ -82,6 +101,7 @@ impl<'a> Plan<'a> {
             linux,
             new: Namespaces::empty(),
             has_new_cgroup_namespace: false,
+            has_new_time_namespace: false,
             joined: Vec::new(),
             user_mappings: linux.uid_mappings().as_deref().unwrap_or_default(),
             group_mappings: linux.gid_mappings().as_deref().unwrap_or_default(),
@@ -125,14 +145,26 @@ impl<'a> Plan<'a> {
             }
             self.add_namespace(at, namespace)?;
         }
-        if !self.new.contains(Namespaces::MOUNT) {
-            return Err(invalid("linux.namespaces", "a new one of type `mount` is needed"));
+        self.check_mounts_are_own(linux)?;
+        self.check_clocks(linux)?;
+        self.check_users()?;
+        Ok(())
+    }
+
+    fn check_users(&self) -> Result<(), ProcessError> {
+        let fields =
+            [("linux.uidMappings", self.user_mappings), ("linux.gidMappings", self.group_mappings)];
+        for (field, mappings) in fields {
+            if self.new.contains(Namespaces::USER) && mappings.is_empty() {
+                return Err(invalid(field, "a user namespace needs some"));
+            }
+            if !self.has_user_namespace() && !mappings.is_empty() {
+                return Err(invalid(field, "it needs a namespace of type `user`"));
+            }
         }
-        if self.new.contains(Namespaces::USER) && self.user_mappings.is_empty() {
-            return Err(invalid("linux.uidMappings", "a user namespace needs some"));
-        }
-        if self.new.contains(Namespaces::USER) && self.group_mappings.is_empty() {
-            return Err(invalid("linux.gidMappings", "a user namespace needs some"));
+        if self.new.contains(Namespaces::USER) && self.joins(LinkNameSpaceType::Mount) {
+            let reason = "a mount namespace of others cannot be changed from a new user namespace";
+            return Err(invalid("linux.namespaces", reason));
         }
         Ok(())
     }
@@ -141,14 +173,10 @@ impl<'a> Plan<'a> {
         let field = || format!("linux.namespaces[{at}]");
         let path = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty());
         let Some(path) = path else {
-            match namespace.typ() {
-                LinuxNamespaceType::Cgroup => self.has_new_cgroup_namespace = true,
-                kind => self.new |= clone_flag(kind).ok_or_else(|| not_done(field()))?,
-            }
+            self.add_new_namespace(namespace.typ());
             return Ok(());
         };
-        let kind =
-            join_kind(namespace.typ()).ok_or_else(|| not_done(format!("{}.path", field())))?;
+        let kind = join_kind(namespace.typ());
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
             let error = std::io::Error::from(error);
@@ -156,6 +184,50 @@ impl<'a> Plan<'a> {
         })?;
         self.joined.push(JoinedNamespace { kind, path: path.clone(), fd });
         Ok(())
+    }
+
+    fn add_new_namespace(&mut self, kind: LinuxNamespaceType) {
+        match kind {
+            LinuxNamespaceType::Mount => self.new |= Namespaces::MOUNT,
+            LinuxNamespaceType::Uts => self.new |= Namespaces::UTS,
+            LinuxNamespaceType::Ipc => self.new |= Namespaces::IPC,
+            LinuxNamespaceType::User => self.new |= Namespaces::USER,
+            LinuxNamespaceType::Pid => self.new |= Namespaces::PID,
+            LinuxNamespaceType::Network => self.new |= Namespaces::NETWORK,
+            LinuxNamespaceType::Cgroup => self.has_new_cgroup_namespace = true,
+            LinuxNamespaceType::Time => self.has_new_time_namespace = true,
+        }
+    }
+
+    /// In the host's own mount namespace nothing of the host's may be covered.
+    fn check_mounts_are_own(&self, linux: &Linux) -> Result<(), ProcessError> {
+        let fields =
+            [("maskedPaths", linux.masked_paths()), ("readonlyPaths", linux.readonly_paths())];
+        for (name, paths) in fields {
+            if !self.has_own_mounts() && paths.as_ref().is_some_and(|paths| !paths.is_empty()) {
+                let field = format!("linux.{name}");
+                return Err(invalid(field, "it needs a namespace of type `mount`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_clocks(&self, linux: &Linux) -> Result<(), ProcessError> {
+        let refused = |reason: &str| Err(invalid("linux.timeOffsets", reason));
+        let Some(offsets) = linux.time_offsets().as_ref().filter(|offsets| !offsets.is_empty())
+        else {
+            return Ok(());
+        };
+        if self.joins(LinkNameSpaceType::Time) {
+            return refused("the clocks of a namespace that is joined are set already");
+        }
+        if !self.has_new_time_namespace {
+            return refused("it needs a namespace of type `time`");
+        }
+        match offsets.keys().find(|clock| !matches!(clock.as_str(), "monotonic" | "boottime")) {
+            Some(clock) => refused(&format!("`{clock}` is no clock of a time namespace")),
+            None => Ok(()),
+        }
     }
 
     /// Names are set in the UTS namespace, which must not be the host's.
@@ -199,11 +271,24 @@ impl<'a> Plan<'a> {
     }
 
     fn has_own(&self, new: Namespaces, joined: LinkNameSpaceType) -> bool {
-        self.new.contains(new) || self.joined.iter().any(|namespace| namespace.kind == joined)
+        self.new.contains(new) || self.joins(joined)
+    }
+
+    fn joins(&self, kind: LinkNameSpaceType) -> bool {
+        self.joined.iter().any(|namespace| namespace.kind == kind)
+    }
+
+    /// Whether mounts are the container's own: in the host's mount namespace they are everybody's.
+    pub(crate) fn has_own_mounts(&self) -> bool {
+        self.has_own(Namespaces::MOUNT, LinkNameSpaceType::Mount)
     }
 
     pub(crate) fn has_user_namespace(&self) -> bool {
-        self.new.contains(Namespaces::USER)
+        self.has_own(Namespaces::USER, LinkNameSpaceType::User)
+    }
+
+    pub(crate) fn joins_user_namespace(&self) -> bool {
+        self.joins(LinkNameSpaceType::User)
     }
 
     /// Whether the parent joins namespaces of a kind for its child: those of pids are for
@@ -314,7 +399,6 @@ fn refuse_unsupported(linux: &Linux) -> Result<(), ProcessError> {
     let unsupported = [
         ("netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
         ("intelRdt", linux.intel_rdt().is_some()),
-        ("timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty())),
         ("mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
         ("resources.memory.kernel", kernel_memory),
     ];
@@ -367,27 +451,16 @@ fn filter_flags(linux: &Linux) -> Result<FilterFlags, ProcessError> {
     }
 }
 
-fn clone_flag(kind: LinuxNamespaceType) -> Option<Namespaces> {
+fn join_kind(kind: LinuxNamespaceType) -> LinkNameSpaceType {
     match kind {
-        LinuxNamespaceType::Mount => Some(Namespaces::MOUNT),
-        LinuxNamespaceType::Uts => Some(Namespaces::UTS),
-        LinuxNamespaceType::Ipc => Some(Namespaces::IPC),
-        LinuxNamespaceType::User => Some(Namespaces::USER),
-        LinuxNamespaceType::Pid => Some(Namespaces::PID),
-        LinuxNamespaceType::Network => Some(Namespaces::NETWORK),
-        // Not by `clone`; see the caller.
-        LinuxNamespaceType::Cgroup | LinuxNamespaceType::Time => None,
-    }
-}
-
-fn join_kind(kind: LinuxNamespaceType) -> Option<LinkNameSpaceType> {
-    match kind {
-        LinuxNamespaceType::Uts => Some(LinkNameSpaceType::HostNameAndNISDomainName),
-        LinuxNamespaceType::Ipc => Some(LinkNameSpaceType::InterProcessCommunication),
-        LinuxNamespaceType::Pid => Some(LinkNameSpaceType::ProcessID),
-        LinuxNamespaceType::Network => Some(LinkNameSpaceType::Network),
-        LinuxNamespaceType::Cgroup => Some(LinkNameSpaceType::ControlGroup),
-        LinuxNamespaceType::Mount | LinuxNamespaceType::User | LinuxNamespaceType::Time => None,
+        LinuxNamespaceType::Mount => LinkNameSpaceType::Mount,
+        LinuxNamespaceType::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+        LinuxNamespaceType::Ipc => LinkNameSpaceType::InterProcessCommunication,
+        LinuxNamespaceType::User => LinkNameSpaceType::User,
+        LinuxNamespaceType::Pid => LinkNameSpaceType::ProcessID,
+        LinuxNamespaceType::Network => LinkNameSpaceType::Network,
+        LinuxNamespaceType::Cgroup => LinkNameSpaceType::ControlGroup,
+        LinuxNamespaceType::Time => LinkNameSpaceType::Time,
     }
 }
 
@@ -433,10 +506,42 @@ mod tests {
         assert_eq!(refused, "process.apparmorProfile: is not supported");
         let refused = refusal(|json| json["linux"]["mountLabel"] = "x".into());
         assert_eq!(refused, "linux.mountLabel: is not supported");
+    }
+
+    #[test]
+    fn clocks_need_a_namespace_of_their_own() {
+        let with = |namespaces, offsets| {
+            refusal(|json: &mut serde_json::Value| {
+                json["linux"]["namespaces"] = namespaces;
+                json["linux"]["timeOffsets"] = offsets;
+            })
+        };
+        let time = serde_json::json!([{"type": "mount"}, {"type": "time"}]);
+        let offsets = serde_json::json!({"monotonic": {"secs": 1}});
+        assert_eq!(with(time.clone(), offsets.clone()), "accepted");
+        let other = serde_json::json!({"realtime": {"secs": 1}});
+        let refused = with(time, other);
+        assert_eq!(refused, "linux.timeOffsets: `realtime` is no clock of a time namespace");
+        let refused = with(serde_json::json!([{"type": "mount"}]), offsets);
+        assert_eq!(refused, "linux.timeOffsets: it needs a namespace of type `time`");
+    }
+
+    #[test]
+    fn the_hosts_files_are_not_covered() {
         let refused = refusal(|json| {
-            json["linux"]["namespaces"] = serde_json::json!([{"type": "mount"}, {"type": "time"}]);
+            json["linux"] = serde_json::json!({"maskedPaths": ["/proc/kcore"]});
         });
-        assert_eq!(refused, "linux.namespaces[1]: is not supported");
+        assert_eq!(refused, "linux.maskedPaths: it needs a namespace of type `mount`");
+    }
+
+    #[test]
+    fn neither_a_process_nor_anything_of_linux_is_needed() {
+        let accepted = refusal(|json| {
+            let json = json.as_object_mut().unwrap();
+            json.remove("process");
+            json.remove("linux");
+        });
+        assert_eq!(accepted, "accepted");
     }
 
     #[test]

@@ -28,7 +28,8 @@ use crate::{hooks, seccomp};
 
 use super::detour::Detour;
 use super::{
-    Container, CreateError, KeptFilter, affinity, hooks_of, namespaces_of, reap, rlimits_of, watch,
+    Container, CreateError, KeptFilter, affinity, hooks_of, midwife, namespaces_of, reap,
+    rlimits_of, watch,
 };
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
@@ -80,9 +81,14 @@ fn clone_child<'a>(
 ) -> Result<Birth<'a>, ProcessError> {
     let (channel, child_channel) =
         Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
-    let detour = take_detour(plan, request.network_namespace)
-        .map_err(ProcessError::system("join the configured namespaces"))?;
-    let cloned = clone_process(plan.new, cgroup.driver().birthplace());
+    let birthplace = cgroup.driver().birthplace();
+    let (detour, cloned) = if plan.joins_user_namespace() {
+        (Detour::default(), midwife::clone(plan, request.network_namespace, birthplace))
+    } else {
+        let detour = take_detour(plan, request.network_namespace)
+            .map_err(ProcessError::system("join the configured namespaces"))?;
+        (detour, clone_process(plan.new, birthplace))
+    };
     if let Ok(Cloned::Child) = cloned {
         // This is the container's first process. It never comes back.
         std::mem::forget(detour);

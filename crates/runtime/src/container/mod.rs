@@ -4,6 +4,7 @@ mod affinity;
 mod create;
 mod detour;
 mod exec;
+mod midwife;
 mod watch;
 
 use std::borrow::Cow;

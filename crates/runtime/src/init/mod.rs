@@ -23,6 +23,7 @@ mod root;
 mod rooted;
 mod scheduling;
 mod terminal;
+mod time;
 mod user_database;
 
 use std::borrow::Cow;
@@ -151,7 +152,7 @@ const fn step<T>(name: &'static str, run: fn(&mut T) -> Result<(), StepError>) -
 
 impl ContainerInit<'_> {
     /// Makes the container.
-    const STEPS: [Step<Self>; 20] = [
+    const STEPS: [Step<Self>; 21] = [
         // First, so that nothing later can reach a file of the parent's through `/proc/self/fd`.
         step("close the host's descriptors", namespaces::close_foreign_descriptors),
         step("keep the host's /proc", |init| limits::open_host_proc(&mut init.process)),
@@ -160,6 +161,8 @@ impl ContainerInit<'_> {
         }),
         step("join namespaces", namespaces::join),
         step("enter the user namespace", namespaces::become_root),
+        // It belongs to the user namespace, which has to be there first.
+        step("enter the time namespace", time::enter),
         step("start a session", namespaces::start_session),
         step("bring up the loopback interface", namespaces::bring_up_loopback),
         step("set the host name", namespaces::set_host_name),

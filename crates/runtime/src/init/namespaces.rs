@@ -244,6 +244,9 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
     }
     process.wait = Wait::None;
     process.expect_message(|message| matches!(message, Message::Start))?;
+    if process.program.is_none() {
+        return Err(StepError::Refused("process: is missing".to_owned()));
+    }
     let Some(start) = &process.start_hooks else { return Ok(()) };
     crate::hooks::run("startContainer", &start.hooks, &start.state)
         .map_err(|error| StepError::Refused(error.to_string()))

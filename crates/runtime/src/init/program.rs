@@ -65,6 +65,10 @@ fn not_entered(process: &ProcessInit<'_>, error: Errno) -> StepError {
 
 pub(super) fn find(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     let arguments = process.process.args().as_deref().unwrap_or_default();
+    if arguments.is_empty() {
+        // There is no process to start; whoever tries is told.
+        return Ok(());
+    }
     let name = arguments.first().map_or("", String::as_str);
     let path = if name.contains('/') {
         check(name, Path::new(name))?;

@@ -25,6 +25,10 @@ use super::{ContainerInit, Doing as _, StepError};
 
 /// No mount made from here on is seen on the host, unless the configuration wants it.
 pub(super) fn detach(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
+    if !init.plan.has_own_mounts() {
+        // It is the host's business how they spread.
+        return Ok(());
+    }
     let (propagation, depth) =
         init.plan.root_propagation.unwrap_or((Propagation::Slave, Depth::Recursive));
     let root = open_place(Path::new("/"))?;
@@ -57,6 +61,11 @@ pub(super) fn mount(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
         // A shared mount cannot become the root; it is shared again once it has.
         let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
         linux::mounts::change(tree.as_fd(), Depth::One, change)?;
+    }
+    if !init.plan.has_own_mounts() {
+        // What is mounted in it is not to appear in the folder that it covers as well.
+        let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
+        linux::mounts::change(tree.as_fd(), Depth::Recursive, change)?;
     }
     attach(&tree, &target)?;
     init.root = Some(tree);
@@ -168,6 +177,11 @@ pub(super) fn kernel_log(context: &OwnedFd) -> String {
 /// Makes the container's root the root, and lets go of the host's.
 pub(super) fn enter(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     match init.change_root {
+        // The mounts stay on the host, as with runc: it is what such a configuration asks for.
+        _ if !init.plan.has_own_mounts() => {
+            let_go_of_host(init);
+            change_root(init)
+        }
         ChangeRoot::Pivot => pivot(init),
         ChangeRoot::Chroot => move_over_root(init),
     }
@@ -211,6 +225,10 @@ fn move_over_root(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let root = init.root.as_ref().expect("it is mounted by an earlier step");
     attach(root, &host)?;
     let_go_of_host(init);
+    change_root(init)
+}
+
+fn change_root(init: &ContainerInit<'_>) -> Result<(), StepError> {
     fchdir(init.root())?;
     chroot(".")?;
     chdir("/")?;

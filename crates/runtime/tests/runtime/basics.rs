@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::host::Bundle;
+use crate::host::{Bundle, null_streams};
 
 #[test]
 fn a_program_runs_and_its_status_comes_back() {
@@ -121,4 +121,17 @@ fn signals_are_at_their_defaults() {
     bundle.spec["process"]["args"] = json!(["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]);
     let outcome = bundle.run();
     assert_eq!(outcome.output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+#[test]
+fn one_without_a_process_can_be_created_and_not_started() {
+    require_containers!();
+    let mut bundle = Bundle::new("");
+    bundle.spec.as_object_mut().unwrap().remove("process");
+    bundle.with_container(null_streams, |container| {
+        let mut container = container.unwrap();
+        let error = container.start().unwrap_err().to_string();
+        assert!(error.contains("process: is missing"), "{error}");
+        container.delete().unwrap();
+    });
 }

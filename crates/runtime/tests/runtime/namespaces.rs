@@ -1,6 +1,7 @@
 //! New namespaces, joined ones, and those of the host.
 
 use std::fs;
+use std::io::Read as _;
 
 use serde_json::json;
 
@@ -76,10 +77,7 @@ fn without_a_pid_namespace_everything_is_killed_all_the_same() {
 #[test]
 fn users_are_mapped() {
     require_containers!();
-    let code = linux::process::in_forked_process(|| {
-        linux::namespaces::unshare(linux::namespaces::Namespaces::USER).map_or(1, |()| 0)
-    });
-    if code.unwrap() != 0 {
+    if !can_make_user_namespace() {
         println!("skipped: this host, or a change of root above it, allows no user namespace");
         return;
     }
@@ -97,6 +95,162 @@ fn users_are_mapped() {
     assert_eq!(words[..4], ["0", "0", "100000", "65536"], "{}", outcome.output);
     let status = fs::metadata(bundle.rootfs().join("tmp/mine")).unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&status), 100_000);
+}
+
+/// A process that stays in namespaces of its own until it is killed.
+struct Holder(std::process::Child);
+
+impl Holder {
+    fn new(flags: &[&str]) -> Self {
+        let mut holder = Self(
+            std::process::Command::new("unshare")
+                .args(flags)
+                .args(["sh", "-c", "echo there; exec sleep 1000"])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        let mut word = [0; 6];
+        holder.0.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
+        holder
+    }
+
+    fn path(&self, kind: &str) -> String {
+        format!("/proc/{}/ns/{kind}", self.0.id())
+    }
+
+    fn link(&self, kind: &str) -> String {
+        fs::read_link(self.path(kind)).unwrap().display().to_string()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_time_namespace_has_clocks_of_its_own() {
+    require_containers!();
+    let script = "cat /proc/self/timens_offsets; cut -d . -f 1 /proc/uptime; \
+                  readlink /proc/self/ns/time";
+    let mut bundle = Bundle::new(script);
+    bundle.spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "time"}));
+    bundle.spec["linux"]["timeOffsets"] =
+        json!({"boottime": {"secs": 1_000_000, "nanosecs": 5}, "monotonic": {"secs": 7}});
+    let output = bundle.run().output;
+    let words: Vec<&str> = output.split_whitespace().collect();
+    assert_eq!(words[..6], ["monotonic", "7", "0", "boottime", "1000000", "5"], "{output}");
+    assert!(words[6].parse::<u64>().unwrap() > 1_000_000, "{output}");
+    let own = fs::read_link("/proc/self/ns/time").unwrap();
+    assert_ne!(words[7], own.display().to_string());
+}
+
+#[test]
+fn a_time_namespace_can_be_joined() {
+    require_containers!();
+    let holder = Holder::new(&["--time", "--monotonic", "77", "--kill-child"]);
+    // `unshare` itself has it for its children only.
+    let path = holder.path("time_for_children");
+    let mut bundle = Bundle::new("cat /proc/self/timens_offsets");
+    let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.push(json!({"type": "time", "path": path}));
+    let output = bundle.run().output;
+    assert_eq!(output.split_whitespace().nth(1), Some("77"), "{output}");
+}
+
+#[test]
+fn a_user_namespace_can_be_joined() {
+    require_containers!();
+    if !can_make_user_namespace() {
+        println!("skipped: this host, or a change of root above it, allows no user namespace");
+        return;
+    }
+    let script = "readlink /proc/self/ns/user; id -u; cat /proc/self/uid_map; \
+                  readlink /proc/self/ns/ipc; hostname; cat /proc/self/timens_offsets";
+    let mut bundle = Bundle::new(script);
+    let holder = Holder::new(&["--user", "--ipc"]);
+    for file in ["gid_map", "uid_map"] {
+        fs::write(format!("/proc/{}/{file}", holder.0.id()), "0 100000 65536").unwrap();
+    }
+    let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "ipc");
+    namespaces.push(json!({"type": "user", "path": holder.path("user")}));
+    // One that belongs to the user namespace, and cannot be joined before it.
+    namespaces.push(json!({"type": "ipc", "path": holder.path("ipc")}));
+    namespaces.push(json!({"type": "time"}));
+    bundle.spec["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 9}});
+    chown_tree(&bundle.rootfs(), 100_000);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(bundle.path(), open).unwrap();
+    let output = bundle.run().output;
+    let words: Vec<&str> = output.split_whitespace().collect();
+    assert_eq!(words[0], holder.link("user"), "{output}");
+    assert_eq!(words[1..5], ["0", "0", "100000", "65536"], "{output}");
+    assert_eq!(words[5], holder.link("ipc"), "{output}");
+    assert_eq!(words[6..9], ["inside", "monotonic", "9"], "{output}");
+
+    bundle.spec["process"]["args"] = json!(["sleep", "100"]);
+    bundle.with_container(crate::host::null_streams, |container| {
+        let mut container = container.unwrap();
+        container.start().unwrap();
+        let process = json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "env": ["PATH=/bin"],
+                             "args": ["readlink", "/proc/self/ns/user"]});
+        let (output, _) = crate::host::execute(&container, &process).unwrap();
+        assert_eq!(output.trim(), holder.link("user"));
+        container.delete().unwrap();
+    });
+}
+
+#[test]
+fn a_mount_namespace_can_be_joined() {
+    require_containers!();
+    let holder = Holder::new(&["--mount"]);
+    let mut bundle = Bundle::new("readlink /proc/self/ns/mnt; ls /");
+    without(&mut bundle, "mount");
+    bundle.spec["linux"]["namespaces"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "mount", "path": holder.path("mnt")}));
+    let outcome = bundle.run();
+    let lines: Vec<&str> = outcome.output.lines().collect();
+    assert_eq!(lines[0], holder.link("mnt"));
+    assert_eq!(lines[1..], ["bin", "dev", "etc", "proc", "root", "sys", "tmp"]);
+}
+
+#[test]
+fn without_any_namespace_the_container_has_its_root_all_the_same() {
+    require_containers!();
+    // In a mount namespace of the test's own, which is the host's for the runtime.
+    let code = linux::process::in_forked_process(|| {
+        linux::namespaces::unshare(linux::namespaces::Namespaces::MOUNT).unwrap();
+        let mounts_before = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let own = fs::read_link("/proc/self/ns/mnt").unwrap().display().to_string();
+        let mut bundle = Bundle::new("readlink /proc/self/ns/mnt; ls /; cat /dev/null");
+        let configuration = bundle.spec.as_object_mut().unwrap();
+        configuration.remove("linux");
+        configuration.remove("hostname");
+        let outcome = bundle.run();
+        let lines: Vec<&str> = outcome.output.lines().collect();
+        assert_eq!(lines[0], own);
+        assert_eq!(lines[1..], ["bin", "dev", "etc", "proc", "root", "sys", "tmp"]);
+        assert_eq!(outcome.code, 0);
+        // The mounts that were there have stayed as they were.
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(mounts.starts_with(&mounts_before), "{mounts}");
+        rustix::mount::unmount(bundle.rootfs(), rustix::mount::UnmountFlags::DETACH).unwrap();
+        0
+    });
+    assert_eq!(code.unwrap(), 0);
+}
+
+fn can_make_user_namespace() -> bool {
+    let code = linux::process::in_forked_process(|| {
+        linux::namespaces::unshare(linux::namespaces::Namespaces::USER).map_or(1, |()| 0)
+    });
+    code.unwrap() == 0
 }
 
 fn chown_tree(path: &std::path::Path, id: u32) {
