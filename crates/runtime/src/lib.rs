@@ -38,8 +38,8 @@ mod mount_options;
 mod seccomp;
 
 pub use cgroups::{
-    BlockStatistics, Cgroup, CgroupError, CpuStatistics, MemoryStatistics, OutOfMemoryEvents,
-    Statistics,
+    BlockStatistics, Cgroup, CgroupError, CpuStatistics, CpusetStatistics, HugePageStatistics,
+    MemoryStatistics, MemoryUse, OutOfMemoryEvents, Pressure, Statistics, Waiting,
 };
 pub use container::{
     Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, clean_up, create,

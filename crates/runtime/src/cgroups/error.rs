@@ -1,5 +1,6 @@
 //! What can go wrong with a cgroup.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -17,6 +18,10 @@ pub enum CgroupError {
     #[error("cannot write `{value}` to `{file}`")]
     Write { file: PathBuf, value: String, source: io::Error },
 
+    /// The kernel, or this host's kernel, does not take a limit.
+    #[error("linux.resources.{field}: cannot write `{value}` to `{file}`")]
+    Limit { field: String, file: PathBuf, value: String, source: io::Error },
+
     #[error("cannot read `{file}`")]
     Read { file: PathBuf, source: io::Error },
 
@@ -24,7 +29,7 @@ pub enum CgroupError {
     NoController { field: &'static str, controller: &'static str },
 
     #[error("linux.resources.{field}: {reason}")]
-    NotPossible { field: String, reason: &'static str },
+    NotPossible { field: String, reason: Cow<'static, str> },
 
     #[error("cannot install the device rules of the cgroup `{path}`")]
     DeviceRules { path: PathBuf, source: io::Error },
@@ -42,7 +47,7 @@ impl Explain for CgroupError {
             Self::NotPossible { .. } => Kind::Invalid,
             // The kernel's words for a value that makes no sense, such as a processor that is
             // not there.
-            Self::Write { source, .. }
+            Self::Write { source, .. } | Self::Limit { source, .. }
                 if matches!(
                     source.kind(),
                     io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
@@ -54,6 +59,7 @@ impl Explain for CgroupError {
             Self::Occupied { .. } => Kind::Conflict,
             Self::Create { .. }
             | Self::Write { .. }
+            | Self::Limit { .. }
             | Self::Read { .. }
             | Self::DeviceRules { .. }
             | Self::NotFrozen { .. }
@@ -72,13 +78,19 @@ impl Explain for CgroupError {
                 "it may be left of another container: `echo 1 > {}/cgroup.kill` ends it",
                 path.display()
             )),
-            Self::Write { file, source, .. } if source.kind() == io::ErrorKind::ResourceBusy => {
+            Self::Write { file, source, .. } | Self::Limit { file, source, .. }
+                if source.kind() == io::ErrorKind::ResourceBusy =>
+            {
                 Some(format!(
                     "`{}` is in use by more than the new limit allows, or has cgroups below it",
                     file.display()
                 ))
             }
+            Self::Limit { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("this kernel has no `{}`", file.display()))
+            }
             Self::Write { .. }
+            | Self::Limit { .. }
             | Self::Create { .. }
             | Self::Read { .. }
             | Self::NotPossible { .. }
@@ -86,5 +98,21 @@ impl Explain for CgroupError {
             | Self::NotFrozen { .. }
             | Self::Remove { .. } => None,
         }
+    }
+}
+
+/// Whether an error is the kernel's `errno` about a file of a cgroup.
+pub(super) fn is_errno(error: &CgroupError, errno: rustix::io::Errno) -> bool {
+    match error {
+        CgroupError::Write { source, .. }
+        | CgroupError::Limit { source, .. }
+        | CgroupError::Read { source, .. }
+        | CgroupError::Create { source, .. }
+        | CgroupError::Remove { source, .. } => source.raw_os_error() == Some(errno.raw_os_error()),
+        CgroupError::Occupied { .. }
+        | CgroupError::NoController { .. }
+        | CgroupError::NotPossible { .. }
+        | CgroupError::DeviceRules { .. }
+        | CgroupError::NotFrozen { .. } => false,
     }
 }

@@ -23,6 +23,23 @@ pub(super) fn write(folder: &Path, name: &str, value: impl ToString) -> Result<(
         .map_err(|source| CgroupError::Write { file, value, source })
 }
 
+/// Writes a limit, which the configuration calls `field`.
+// As above.
+#[allow(clippy::needless_pass_by_value)]
+pub(super) fn set(
+    folder: &Path,
+    field: &str,
+    name: &str,
+    value: impl ToString,
+) -> Result<(), CgroupError> {
+    write(folder, name, value).map_err(|error| match error {
+        CgroupError::Write { file, value, source } => {
+            CgroupError::Limit { field: field.to_owned(), file, value, source }
+        }
+        error => error,
+    })
+}
+
 /// The text of the file `name` of the cgroup `folder`.
 pub(super) fn read(folder: &Path, name: &str) -> Result<String, CgroupError> {
     let file = folder.join(name);

@@ -18,6 +18,7 @@
 mod device_rules;
 mod error;
 mod files;
+mod limit;
 mod out_of_memory;
 mod statistics;
 mod unified_folder;
@@ -33,7 +34,10 @@ use rustix::process::Pid;
 
 pub use error::CgroupError;
 pub use out_of_memory::OutOfMemoryEvents;
-pub use statistics::{BlockStatistics, CpuStatistics, MemoryStatistics, Statistics};
+pub use statistics::{
+    BlockStatistics, CpuStatistics, CpusetStatistics, HugePageStatistics, MemoryStatistics,
+    MemoryUse, Pressure, Statistics, Waiting,
+};
 
 /// Where every host mounts its cgroups.
 pub(crate) const MOUNT_POINT: &str = "/sys/fs/cgroup";
@@ -110,7 +114,9 @@ impl Cgroup {
     /// Makes the folders for a container. `resources` says which are needed; no limit is set.
     pub(crate) fn create(path: &Path, resources: &LinuxResources) -> Result<Self, CgroupError> {
         let path = below_the_hierarchy(path);
-        let driver: Box<dyn Driver> = match layout() {
+        let layout = layout();
+        check(resources, layout)?;
+        let driver: Box<dyn Driver> = match layout {
             Layout::Unified => Box::new(version2::Version2::create(&path, resources)?),
             Layout::Version1 { with_unified } => {
                 Box::new(version1::Version1::create(&path, resources, with_unified)?)
@@ -167,6 +173,7 @@ impl Cgroup {
 
     /// Sets the limits that are given and leaves the others.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        check(resources, layout())?;
         if let Some(rules) = resources.devices() {
             self.driver.set_device_rules(rules)?;
         }
@@ -182,6 +189,15 @@ impl Cgroup {
     /// What the container has used so far.
     pub fn statistics(&self) -> Result<Statistics, CgroupError> {
         self.driver.statistics()
+    }
+}
+
+/// Refuses what makes no sense or is not possible on this host.
+fn check(resources: &LinuxResources, layout: Layout) -> Result<(), CgroupError> {
+    limit::check(resources)?;
+    match layout {
+        Layout::Unified => version2::check(resources),
+        Layout::Version1 { .. } => version1::check(resources),
     }
 }
 

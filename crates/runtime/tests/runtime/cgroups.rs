@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::host::{Bundle, exit_code, null_streams};
 
 /// The value of a limit's file in whichever hierarchy has it.
-fn value(paths: &[PathBuf], names: &[&str]) -> String {
+pub(crate) fn value(paths: &[PathBuf], names: &[&str]) -> String {
     let found = paths
         .iter()
         .flat_map(|path| names.iter().map(|name| path.join(name)))
@@ -18,7 +18,7 @@ fn value(paths: &[PathBuf], names: &[&str]) -> String {
 
 /// Whether this host counts and limits anything: the unified hierarchy of a host with
 /// version 1 has no controllers.
-fn has_controller(name: &str) -> bool {
+pub(crate) fn has_controller(name: &str) -> bool {
     let unified = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     let has = unified.split_whitespace().any(|known| known == name)
         || fs::exists(format!("/sys/fs/cgroup/{name}/cgroup.procs")).unwrap();
@@ -66,7 +66,7 @@ fn limits_are_written() {
         let paths = container.cgroup().paths();
         assert_eq!(value(&paths, &["memory.limit_in_bytes", "memory.max"]), "67108864");
         assert_eq!(value(&paths, &["memory.soft_limit_in_bytes", "memory.low"]), "33554432");
-        assert!(["512", "20"].contains(&&*value(&paths, &["cpu.shares", "cpu.weight"])));
+        assert!(["512", "59"].contains(&&*value(&paths, &["cpu.shares", "cpu.weight"])));
         assert!(
             ["50000", "50000 100000"].contains(&&*value(&paths, &["cpu.cfs_quota_us", "cpu.max"]))
         );

@@ -9,51 +9,51 @@ use serde_json::Value;
 use crate::host::Bundle;
 
 /// A bundle on disk, and a root for the program's records.
-struct Host {
-    bundle: Bundle,
+pub(crate) struct Host {
+    pub(crate) bundle: Bundle,
 }
 
 impl Host {
-    fn new(script: &str) -> Self {
+    pub(crate) fn new(script: &str) -> Self {
         let bundle = Bundle::new(script);
         fs::write(bundle.path().join("config.json"), bundle.spec.to_string()).unwrap();
         Self { bundle }
     }
 
-    fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.bundle.id
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharf-runtime"));
         command.arg("--root").arg(self.root()).args(arguments).stdin(Stdio::null());
         command
     }
 
-    fn root(&self) -> std::path::PathBuf {
+    pub(crate) fn root(&self) -> std::path::PathBuf {
         self.bundle.path().join("run")
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     #[track_caller]
-    fn succeed(&self, arguments: &[&str]) -> String {
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     #[track_caller]
-    fn fail(&self, arguments: &[&str]) -> String {
+    pub(crate) fn fail(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
         String::from_utf8(output.stderr).unwrap()
     }
 
     /// Creates the container, whose streams must not be those that a test waits for.
-    fn create(&self) -> std::path::PathBuf {
+    pub(crate) fn create(&self) -> std::path::PathBuf {
         let output = self.bundle.path().join("output");
         let file = File::create(&output).unwrap();
         let bundle = self.bundle.path().to_str().unwrap();
@@ -66,13 +66,13 @@ impl Host {
         output
     }
 
-    fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         let state: Value = serde_json::from_str(&self.succeed(&["state", self.id()])).unwrap();
         state["status"].as_str().unwrap().to_owned()
     }
 
     /// Waits for the end of the container's first process, which is no child of the test's.
-    fn await_end(&self, pid: i32) {
+    pub(crate) fn await_end(&self, pid: i32) {
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         let flags = rustix::process::PidfdFlags::empty();
         if let Ok(pidfd) = rustix::process::pidfd_open(pid, flags) {
@@ -81,7 +81,7 @@ impl Host {
         }
     }
 
-    fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         let state: Value = serde_json::from_str(&self.succeed(&["state", self.id()])).unwrap();
         state["pid"].as_i64().unwrap().try_into().unwrap()
     }

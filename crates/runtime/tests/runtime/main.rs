@@ -13,6 +13,7 @@ mod errors;
 mod exec;
 mod files;
 mod hooks;
+mod limits;
 mod namespaces;
 mod privileges;
 mod scheduling;

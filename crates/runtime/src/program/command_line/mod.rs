@@ -88,7 +88,6 @@ pub(crate) enum Kind {
     Switch,
     Text,
     Number,
-    #[allow(dead_code, reason = "for the interval of `events`")]
     Duration,
     /// Any number of texts.
     Texts,
@@ -116,7 +115,6 @@ impl Flag {
     }
 
     /// In Go's words: `1m30s`.
-    #[allow(dead_code, reason = "for the interval of `events`")]
     pub(crate) const fn duration(
         name: &'static str,
         default: &'static str,
@@ -188,7 +186,6 @@ impl Values {
         numbers::parse(self.text(name)).unwrap_or_default()
     }
 
-    #[allow(dead_code, reason = "for the interval of `events`")]
     pub(crate) fn duration(&self, name: &str) -> Duration {
         numbers::parse_duration(self.text(name)).unwrap_or_default()
     }

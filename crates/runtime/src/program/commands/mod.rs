@@ -3,15 +3,18 @@
 mod checkpoint;
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
 mod list;
 mod pause;
 mod ps;
+mod sizes;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -29,6 +32,7 @@ const COMMANDS: &[&Command] = &[
     &checkpoint::CHECKPOINT,
     &create::CREATE,
     &delete::COMMAND,
+    &events::COMMAND,
     &exec::COMMAND,
     &kill::COMMAND,
     &list::COMMAND,
@@ -40,6 +44,7 @@ const COMMANDS: &[&Command] = &[
     &spec::COMMAND,
     &start::COMMAND,
     &state::COMMAND,
+    &update::COMMAND,
     &features::COMMAND,
 ];
 

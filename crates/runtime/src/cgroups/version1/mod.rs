@@ -1,0 +1,331 @@
+//! A hierarchy for each controller, as hosts had before the unified one.
+//!
+//! A folder is made only where a limit needs it. The rest (listing, freezing, killing, device
+//! rules) is the unified hierarchy's, which such hosts mount beside the others; without it the
+//! `freezer` and `devices` hierarchies stand in.
+
+mod limits;
+mod statistics;
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use oci::runtime::{LinuxDeviceCgroup, LinuxResources};
+use rustix::process::Pid;
+
+use super::device_rules::DeviceRules;
+use super::limit::{block_is_set, cpu_is_set, cpuset_is_set, is_set, memory_is_set};
+use super::unified_folder::{FREEZE_SECONDS_MAX, UnifiedFolder, folder_path, kill};
+use super::{CgroupError, Driver, Folder, MOUNT_POINT, OutOfMemoryEvents, Statistics, files};
+
+pub(super) use limits::check;
+
+/// Every hierarchy that can carry something of the configuration's.
+const HIERARCHIES: [&str; 12] = [
+    "memory", "cpu", "cpuset", "pids", "blkio", "hugetlb", "net_cls", "net_prio", "rdma",
+    "devices", "freezer", "cpuacct",
+];
+
+#[derive(Debug)]
+pub(super) struct Version1 {
+    /// The container's place below each hierarchy.
+    path: PathBuf,
+    unified: Option<UnifiedFolder>,
+    /// The hierarchies that have a folder. More come with later limits.
+    hierarchies: RefCell<Vec<&'static str>>,
+}
+
+impl Version1 {
+    pub(super) fn create(
+        path: &Path,
+        resources: &LinuxResources,
+        with_unified: bool,
+    ) -> Result<Self, CgroupError> {
+        let unified = with_unified
+            .then(|| UnifiedFolder::create(folder_path("/sys/fs/cgroup/unified", path)))
+            .transpose()?;
+        let this = Self { path: path.to_owned(), unified, hierarchies: RefCell::new(Vec::new()) };
+        let made = this.make_folders(resources);
+        if made.is_err() {
+            // Nothing may be left behind; the first error is the one to tell.
+            let _ = this.remove();
+        }
+        made.map(|()| this)
+    }
+
+    fn make_folders(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        if self.unified.is_none() {
+            self.make_folder("freezer", "freezer")?;
+            self.make_folder("devices", "devices")?;
+        }
+        for (field, hierarchy) in hierarchies_needed(resources) {
+            self.make_folder(field, hierarchy)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(path: &Path, with_unified: bool) -> Result<Self, CgroupError> {
+        let unified = with_unified
+            .then(|| UnifiedFolder::open(folder_path("/sys/fs/cgroup/unified", path)))
+            .transpose()?;
+        let hierarchies =
+            HIERARCHIES.into_iter().filter(|hierarchy| folder(hierarchy, path).exists()).collect();
+        Ok(Self { path: path.to_owned(), unified, hierarchies: RefCell::new(hierarchies) })
+    }
+
+    fn has_folder(&self, hierarchy: &str) -> bool {
+        self.hierarchies.borrow().contains(&hierarchy)
+    }
+
+    fn folder(&self, hierarchy: &str) -> PathBuf {
+        folder(hierarchy, &self.path)
+    }
+
+    /// Makes the folder in one hierarchy. Says whether it was not there before.
+    fn make_folder(
+        &self,
+        field: &'static str,
+        hierarchy: &'static str,
+    ) -> Result<bool, CgroupError> {
+        if self.has_folder(hierarchy) {
+            return Ok(false);
+        }
+        if !Path::new(MOUNT_POINT).join(hierarchy).join("cgroup.procs").exists() {
+            return Err(CgroupError::NoController { field, controller: hierarchy });
+        }
+        let path = self.folder(hierarchy);
+        files::create(&path)?;
+        self.hierarchies.borrow_mut().push(hierarchy);
+        if hierarchy == "cpuset" {
+            // A new folder has no processor and no memory, and takes no process so.
+            inherit_cpuset(&path)?;
+        }
+        Ok(true)
+    }
+
+    /// Makes the folders that new limits of a running container need, and moves it there.
+    fn make_later_folders(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        for (field, hierarchy) in hierarchies_needed(resources) {
+            if self.make_folder(field, hierarchy)? {
+                self.move_all(hierarchy)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves every process into the folder of one hierarchy, until no new one shows up.
+    fn move_all(&self, hierarchy: &str) -> Result<(), CgroupError> {
+        let folder = self.folder(hierarchy);
+        let mut moved = Vec::new();
+        loop {
+            let new: Vec<Pid> =
+                self.processes()?.into_iter().filter(|pid| !moved.contains(pid)).collect();
+            if new.is_empty() {
+                return Ok(());
+            }
+            for process in new {
+                admit(&folder, process)?;
+                moved.push(process);
+            }
+        }
+    }
+
+    /// The hierarchy that lists the processes where there is no unified one.
+    fn freezer(&self) -> PathBuf {
+        self.folder("freezer")
+    }
+}
+
+impl Driver for Version1 {
+    fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(UnifiedFolder::as_fd)
+    }
+
+    fn admit(&self, process: Pid) -> Result<(), CgroupError> {
+        self.hierarchies
+            .borrow()
+            .iter()
+            .try_for_each(|hierarchy| admit(&self.folder(hierarchy), process))
+    }
+
+    fn counts_memory_from_birth(&self) -> bool {
+        false
+    }
+
+    fn set_device_rules(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
+        if let Some(unified) = &self.unified {
+            return unified.set_device_rules(rules);
+        }
+        for (name, line) in DeviceRules::new(rules).version1_lines() {
+            files::write(&self.folder("devices"), name, line)?;
+        }
+        Ok(())
+    }
+
+    fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        self.make_later_folders(resources)?;
+        limits::apply(&self.path, resources)
+    }
+
+    fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
+        match &self.unified {
+            Some(unified) => unified.processes(),
+            None => files::processes(&self.freezer()),
+        }
+    }
+
+    fn freeze(&self) -> Result<(), CgroupError> {
+        if let Some(unified) = &self.unified {
+            return unified.freeze();
+        }
+        let freezer = self.freezer();
+        let deadline = Instant::now() + Duration::from_secs(FREEZE_SECONDS_MAX);
+        // A process that forks at the wrong moment keeps the state at FREEZING until it is
+        // asked for again.
+        while Instant::now() < deadline {
+            files::write(&freezer, "freezer.state", "FROZEN")?;
+            if files::read(&freezer, "freezer.state")?.trim() == "FROZEN" {
+                return Ok(());
+            }
+            std::thread::yield_now();
+        }
+        files::write(&freezer, "freezer.state", "THAWED")?;
+        Err(CgroupError::NotFrozen { path: freezer, seconds: FREEZE_SECONDS_MAX })
+    }
+
+    fn thaw(&self) -> Result<(), CgroupError> {
+        match &self.unified {
+            Some(unified) => unified.thaw(),
+            None => files::write(&self.freezer(), "freezer.state", "THAWED"),
+        }
+    }
+
+    fn is_frozen(&self) -> Result<bool, CgroupError> {
+        match &self.unified {
+            Some(unified) => unified.is_frozen(),
+            None => Ok(files::read(&self.freezer(), "freezer.state")?.trim() != "THAWED"),
+        }
+    }
+
+    fn kill_all(&self) -> Result<(), CgroupError> {
+        if let Some(unified) = &self.unified {
+            return unified.kill_all();
+        }
+        self.freeze()?;
+        kill(&self.processes()?);
+        self.thaw()
+    }
+
+    fn out_of_memory_events(&self) -> Result<Option<OutOfMemoryEvents>, CgroupError> {
+        if !self.has_folder("memory") {
+            return Ok(None);
+        }
+        OutOfMemoryEvents::version1(&self.folder("memory")).map(Some)
+    }
+
+    fn statistics(&self) -> Result<Statistics, CgroupError> {
+        let unified = self.unified.as_ref().map(|unified| unified.path.as_path());
+        statistics::gather(&self.path, unified, &self.processes()?)
+    }
+
+    fn folders(&self) -> Vec<Folder> {
+        let unified = self
+            .unified
+            .iter()
+            .map(|unified| Folder { hierarchy: "unified", path: unified.path.clone() });
+        let hierarchies = self.hierarchies.borrow();
+        let others =
+            hierarchies.iter().map(|hierarchy| Folder { hierarchy, path: self.folder(hierarchy) });
+        unified.chain(others).collect()
+    }
+
+    fn remove(&self) -> Result<(), CgroupError> {
+        let unified = self.unified.as_ref().map_or(Ok(()), UnifiedFolder::remove);
+        // Goes on after an error, so that as little as possible is left.
+        let mut result = unified;
+        for hierarchy in self.hierarchies.borrow().iter() {
+            result = result.and(files::remove(&self.folder(hierarchy)));
+        }
+        result
+    }
+}
+
+fn folder(hierarchy: &str, path: &Path) -> PathBuf {
+    Path::new(MOUNT_POINT).join(hierarchy).join(path)
+}
+
+fn admit(folder: &Path, process: Pid) -> Result<(), CgroupError> {
+    match files::write(folder, "cgroup.procs", process.as_raw_nonzero()) {
+        // It has ended by itself meanwhile.
+        Err(CgroupError::Write { source, .. })
+            if source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Takes over the processors and memories of the folder above, in each folder where they are
+/// not set yet, from the top down.
+fn inherit_cpuset(folder: &Path) -> Result<(), CgroupError> {
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        inherit_cpuset_file(folder, name)?;
+    }
+    Ok(())
+}
+
+fn inherit_cpuset_file(folder: &Path, name: &str) -> Result<String, CgroupError> {
+    let present = files::read(folder, name)?;
+    let present = present.trim();
+    if !present.is_empty() {
+        return Ok(present.to_owned());
+    }
+    let Some(above) = folder.parent().filter(|above| above.starts_with(MOUNT_POINT)) else {
+        let source = io::ErrorKind::NotFound.into();
+        return Err(CgroupError::Read { file: folder.join(name), source });
+    };
+    let inherited = inherit_cpuset_file(above, name)?;
+    files::write(folder, name, &inherited)?;
+    Ok(inherited)
+}
+
+/// The hierarchies that the limits need, each with the field that does.
+fn hierarchies_needed(resources: &LinuxResources) -> Vec<(&'static str, &'static str)> {
+    let mut needed = Vec::new();
+    if resources.memory().is_some_and(|memory| memory_is_set(&memory)) {
+        needed.push(("memory", "memory"));
+    }
+    if let Some(cpu) = resources.cpu() {
+        if cpu_is_set(cpu) {
+            needed.push(("cpu", "cpu"));
+        }
+        if cpuset_is_set(cpu) {
+            needed.push(("cpu.cpus", "cpuset"));
+        }
+    }
+    if resources.pids().is_some() {
+        needed.push(("pids", "pids"));
+    }
+    if resources.block_io().as_ref().is_some_and(block_is_set) {
+        needed.push(("blockIO", "blkio"));
+    }
+    if resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()) {
+        needed.push(("hugepageLimits", "hugetlb"));
+    }
+    if let Some(network) = resources.network() {
+        if is_set(network.class_id()) {
+            needed.push(("network.classID", "net_cls"));
+        }
+        if network.priorities().as_ref().is_some_and(|priorities| !priorities.is_empty()) {
+            needed.push(("network.priorities", "net_prio"));
+        }
+    }
+    if resources.rdma().as_ref().is_some_and(|limits| !limits.is_empty()) {
+        needed.push(("rdma", "rdma"));
+    }
+    needed
+}
