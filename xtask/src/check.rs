@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::machine::{self, BUSYBOX, IP, NFT, find};
+use crate::machine::{self, BUSYBOX, IP, LIBSECCOMP, NFT, find};
 use crate::programs::{self, BuildArguments, cargo, run};
 
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ const EXPECTED_SKIPS: &[(&str, &str)] = &[
 const SKIPPED: &str = "skipped:";
 
 pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
-    machine::prepare(&[BUSYBOX, NFT, IP])?;
+    machine::prepare(&[BUSYBOX, NFT, IP, LIBSECCOMP])?;
     if arguments.only.is_none() {
         step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
         step("lints", || {

@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::programs::run;
 
-/// A program that is needed, and the Debian package that brings it.
+/// A program that is needed, or a file by its whole path, and the Debian package that brings it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Need {
     pub(crate) program: &'static str,
@@ -26,6 +26,13 @@ pub(crate) const NFT: Need =
 /// Makes interface pairs, for a network behind the host.
 pub(crate) const IP: Need =
     Need { program: "ip", package: "iproute2", why: "a network behind the test's host" };
+
+/// Compiles system call filters, as other runtimes have it done.
+pub(crate) const LIBSECCOMP: Need = Need {
+    program: "/usr/include/seccomp.h",
+    package: "libseccomp-dev",
+    why: "a second opinion on system call filters",
+};
 
 /// Installs what is missing.
 pub(crate) fn prepare(needs: &[Need]) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Installing a system call filter.
 
 use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
 /// One instruction of classic BPF, as the kernel reads it.
 #[repr(C)]
@@ -24,15 +25,20 @@ bitflags::bitflags! {
         const TSYNC = libc::SECCOMP_FILTER_FLAG_TSYNC;
         const LOG = libc::SECCOMP_FILTER_FLAG_LOG;
         const SPEC_ALLOW = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+        /// Somebody is to be asked about some calls.
+        const NEW_LISTENER = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        /// Only a signal that kills gets a call back that is being answered. Linux 5.19.
+        const WAIT_KILLABLE_RECV = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     }
 }
 
-/// Installs `program` for this process and its children, for ever.
+/// Installs `program` for this process and its children, for ever. With
+/// [`FilterFlags::NEW_LISTENER`], hands back the descriptor by which its questions are answered.
 ///
 /// Needs CAP_SYS_ADMIN in the process's user namespace, or `no_new_privs`.
 ///
-/// See `seccomp(2)`.
-pub fn install(program: &[Instruction], flags: FilterFlags) -> io::Result<()> {
+/// See `seccomp(2)` and `seccomp_unotify(2)`.
+pub fn install(program: &[Instruction], flags: FilterFlags) -> io::Result<Option<OwnedFd>> {
     let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: `Instruction` has the layout of `struct sock_filter`; the kernel copies `len` of
@@ -45,5 +51,14 @@ pub fn install(program: &[Instruction], flags: FilterFlags) -> io::Result<()> {
             &raw const program,
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    match RawFd::try_from(result) {
+        Ok(listener @ 0..) if flags.contains(FilterFlags::NEW_LISTENER) => {
+            // SAFETY: the kernel has just opened it for us, as we asked by the flag.
+            Ok(Some(unsafe { OwnedFd::from_raw_fd(listener) }))
+        }
+        Ok(0) => Ok(None),
+        // With TSYNC, the number of a thread that cannot have the filter.
+        Ok(1..) => Err(io::ErrorKind::ResourceBusy.into()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -13,17 +13,16 @@ use std::sync::LazyLock;
 
 use linux::mounts::{Depth, Propagation};
 use linux::namespaces::Namespaces;
-use linux::seccomp::FilterFlags;
 use oci::runtime::{
     Linux, LinuxIdMapping, LinuxMemoryPolicy, LinuxNamespace, LinuxNamespaceType, LinuxPersonality,
-    LinuxResources, LinuxSeccomp, Process, Spec,
+    LinuxResources, Process, Spec,
 };
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
 
 use crate::error::ProcessError;
 use crate::mount_options::parse_propagation;
-use crate::seccomp;
+use crate::seccomp::Rules;
 
 pub(crate) use mounts::{MountKind, PlannedMount};
 
@@ -51,8 +50,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) cgroup_path: PathBuf,
     pub(crate) resources: LinuxResources,
     /// Not compiled yet: that is done while the container is made.
-    pub(crate) seccomp: Option<&'a LinuxSeccomp>,
-    pub(crate) filter_flags: FilterFlags,
+    pub(crate) seccomp: Option<Rules<'a>>,
     pub(crate) treatment: Treatment,
     version: &'a str,
 }
@@ -115,8 +113,7 @@ impl<'a> Plan<'a> {
             has_host_hooks: has_host_hooks(spec),
             cgroup_path: cgroup_path(id, Some(linux)),
             resources: linux.resources().clone().unwrap_or_default(),
-            seccomp: linux.seccomp().as_ref(),
-            filter_flags: filter_flags(linux)?,
+            seccomp: linux.seccomp().as_ref().map(Rules::new).transpose()?,
             treatment: Treatment::of(Some(linux)),
             version: spec.version(),
         };
@@ -441,13 +438,6 @@ pub(crate) fn cgroup_path(id: &str, linux: Option<&Linux>) -> PathBuf {
     match path.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => path.clone(),
         None => Path::new("/wharf").join(id),
-    }
-}
-
-fn filter_flags(linux: &Linux) -> Result<FilterFlags, ProcessError> {
-    match linux.seccomp() {
-        Some(rules) => seccomp::flags_of(rules).map_err(ProcessError::from),
-        None => Ok(FilterFlags::empty()),
     }
 }
 

@@ -142,8 +142,8 @@ fn become_container(
         stdio: child_stdio(request.stdio, plan.process),
         keyring: request.keyring,
         preserved_descriptors: request.preserved_descriptors,
-        filter: match plan.seccomp {
-            Some(_) => FilterSource::Parent { flags: plan.filter_flags },
+        filter: match &plan.seccomp {
+            Some(rules) => FilterSource::Parent { flags: rules.flags },
             None => FilterSource::None,
         },
         wait: request.start_socket.map_or(Wait::Parent, Wait::Socket),
@@ -240,7 +240,7 @@ impl Birth<'_> {
         affinity::reset(self.pid);
         self.say(&Message::CgroupReady)?;
         // All of this happens while the child mounts its root.
-        let filter = plan.seccomp.map(seccomp::compile).transpose()?;
+        let filter = plan.seccomp.as_ref().map(seccomp::compile).transpose()?;
         if let Some(filter) = &filter {
             self.say(&Message::Filter(filter.instructions.clone()))?;
         }

@@ -21,7 +21,7 @@ use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks;
 use crate::plan::{self, Treatment};
-use crate::seccomp::{self, Filter};
+use crate::seccomp::{self, Filter, Rules};
 
 pub use create::create;
 pub use exec::ExecProcess;
@@ -78,7 +78,10 @@ impl KeptFilter {
         Ok(match self {
             Self::None => None,
             Self::Compiled(filter) => Some(Cow::Borrowed(filter)),
-            Self::Rules(rules) => Some(Cow::Owned(seccomp::compile(rules)?)),
+            Self::Rules(rules) => {
+                let rules = Rules::new(rules).map_err(ProcessError::from)?;
+                Some(Cow::Owned(seccomp::compile(&rules)?))
+            }
         })
     }
 }

@@ -6,7 +6,7 @@
 use linux::seccomp::Instruction;
 use oci::runtime::{LinuxSeccompArg, LinuxSeccompOperator};
 
-use super::architectures::Width;
+use super::architectures::Words;
 use super::search::{AND, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL, answer, load};
 
 /// Arguments that a call can have.
@@ -22,7 +22,6 @@ pub(super) type Conditions = Vec<Condition>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Condition {
     argument: u32,
-    width: Width,
     test: Test,
 }
 
@@ -40,13 +39,9 @@ enum Test {
 /// twice means either of the two, as it always has for runc.
 pub(super) fn alternatives(
     arguments: Option<&[LinuxSeccompArg]>,
-    width: Width,
 ) -> Result<Vec<Conditions>, String> {
-    let conditions: Conditions = arguments
-        .unwrap_or_default()
-        .iter()
-        .map(|argument| Condition::new(argument, width))
-        .collect::<Result<_, _>>()?;
+    let conditions: Conditions =
+        arguments.unwrap_or_default().iter().map(Condition::new).collect::<Result<_, _>>()?;
     let is_repeated = |condition: &Condition| {
         conditions.iter().filter(|other| other.argument == condition.argument).count() > 1
     };
@@ -57,7 +52,7 @@ pub(super) fn alternatives(
 }
 
 impl Condition {
-    fn new(argument: &LinuxSeccompArg, width: Width) -> Result<Self, String> {
+    fn new(argument: &LinuxSeccompArg) -> Result<Self, String> {
         let index = argument.index();
         let number = u32::try_from(index).ok().filter(|_| index < ARGUMENTS_MAX);
         let number = number.ok_or_else(|| format!("a call has no argument {index}"))?;
@@ -69,21 +64,35 @@ impl Condition {
             LinuxSeccompOperator::ScmpCmpEq => Test::Equal { mask: u64::MAX, value },
             LinuxSeccompOperator::ScmpCmpGe => Test::GreaterOrEqual(value),
             LinuxSeccompOperator::ScmpCmpGt => Test::Greater(value),
-            // The first value is the mask, the second what has to be left.
+            // The first value is the mask, the second what has to be left. What the mask hides
+            // of that does not count, as it never has for runc.
             LinuxSeccompOperator::ScmpCmpMaskedEq => {
-                Test::Equal { mask: value, value: argument.value_two().unwrap_or(0) }
+                Test::Equal { mask: value, value: argument.value_two().unwrap_or(0) & value }
             }
         };
-        Ok(Self { argument: number, width, test })
+        Ok(Self { argument: number, test })
+    }
+
+    /// That the first argument, less what `mask` hides, is `value`.
+    pub(super) fn selector(mask: u64, value: u64) -> Self {
+        Self { argument: 0, test: Test::Equal { mask, value } }
+    }
+
+    pub(super) fn is_about_first_argument(&self) -> bool {
+        self.argument == 0
     }
 
     /// Goes on behind itself if it holds.
-    fn code(self) -> Vec<Pending> {
-        let low = FIRST_ARGUMENT + self.argument * 8;
-        let has_high = self.width == Width::Bits64;
+    fn code(self, words: Words) -> Vec<Pending> {
+        let place = FIRST_ARGUMENT + self.argument * 8;
+        let (high, low) = match words {
+            Words::Two => (Some(place + 4), place),
+            Words::TwoBigEndian => (Some(place), place + 4),
+            Words::One => (None, place),
+        };
         let mut code = Vec::new();
-        if has_high {
-            code.push(Pending::Plain(load(low + 4)));
+        if let Some(high) = high {
+            code.push(Pending::Plain(load(high)));
             code.extend(self.test.code_high());
         }
         code.push(Pending::Plain(load(low)));
@@ -165,8 +174,9 @@ impl Test {
 }
 
 /// Answers `yes` if all conditions hold, and goes on behind itself otherwise.
-pub(super) fn rule(conditions: &[Condition], yes: u32) -> Vec<Instruction> {
-    let parts: Vec<Vec<Pending>> = conditions.iter().map(|condition| condition.code()).collect();
+pub(super) fn rule(conditions: &[Condition], words: Words, yes: u32) -> Vec<Instruction> {
+    let parts: Vec<Vec<Pending>> =
+        conditions.iter().map(|condition| condition.code(words)).collect();
     // The answer is behind the conditions, and behind it is where a failure leads.
     let length: usize = parts.iter().map(Vec::len).sum::<usize>() + 1;
     let mut program = Vec::with_capacity(length);

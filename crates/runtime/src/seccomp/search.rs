@@ -7,6 +7,7 @@
 
 use linux::seccomp::Instruction;
 
+use super::architectures::Words;
 use super::conditions::{self, Conditions};
 
 // Operations of classic BPF; see the kernel's `linux/bpf_common.h`.
@@ -32,6 +33,7 @@ pub(super) enum Verdict {
     /// The answer of the first check that holds.
     Checks {
         checks: Vec<(Conditions, u32)>,
+        words: Words,
         otherwise: u32,
     },
 }
@@ -110,10 +112,10 @@ impl BackwardWriter {
     fn verdict(&mut self, verdict: &Verdict) -> Place {
         match verdict {
             Verdict::Answer(value) => self.answer(*value),
-            Verdict::Checks { checks, otherwise } => {
+            Verdict::Checks { checks, words, otherwise } => {
                 self.push(answer(*otherwise));
                 for (conditions, value) in checks.iter().rev() {
-                    self.reversed.extend(conditions::rule(conditions, *value).iter().rev());
+                    self.reversed.extend(conditions::rule(conditions, *words, *value).iter().rev());
                 }
                 Place(self.reversed.len() - 1)
             }

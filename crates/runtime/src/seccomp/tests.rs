@@ -1,9 +1,10 @@
 //! What a compiled filter answers, asked of an interpreter of its own.
 
+use linux::seccomp::FilterFlags;
 use oci::runtime::LinuxSeccomp;
 
 use super::interpreter::{Call, run};
-use super::{Filter, answer, compile};
+use super::{Filter, Rules, answer, compile};
 
 const X86_64: u32 = 0xc000_003e;
 const X86: u32 = 0x4000_0003;
@@ -17,7 +18,7 @@ const CLONE3: u32 = 435;
 
 fn filter(json: &str) -> Filter {
     let rules: LinuxSeccomp = serde_json::from_str(json).unwrap();
-    compile(&rules).unwrap()
+    compile(&Rules::new(&rules).unwrap()).unwrap()
 }
 
 #[track_caller]
@@ -228,14 +229,114 @@ fn the_search_finds_what_a_look_in_the_list_finds() {
     assert!(steps < 20, "{steps} instructions for one call");
 }
 
+#[track_caller]
+fn check_refusal(json: &str, field: &str, reason: &str) {
+    let rules: LinuxSeccomp = serde_json::from_str(json).unwrap();
+    let error = Rules::new(&rules).unwrap_err();
+    assert_eq!((error.field.as_str(), error.reason.as_str()), (field, reason));
+}
+
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
-    let rules: LinuxSeccomp = serde_json::from_str(
+    check_refusal(
         r#"{"defaultAction": "SCMP_ACT_ALLOW",
             "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]}"#,
-    )
-    .unwrap();
-    assert_eq!(compile(&rules).unwrap_err().field, "syscalls[0]");
+        "listenerPath",
+        "SCMP_ACT_NOTIFY needs it: the socket of who answers",
+    );
+    check_refusal(
+        r#"{"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/agent"}"#,
+        "defaultAction",
+        "SCMP_ACT_NOTIFY cannot be used as default action",
+    );
+    check_refusal(
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/agent", "syscalls": [
+            {"names": ["read"], "action": "SCMP_ACT_LOG"},
+            {"names": ["chown", "write"], "action": "SCMP_ACT_NOTIFY"}]}"#,
+        "syscalls[1].names",
+        "SCMP_ACT_NOTIFY cannot be used for the write syscall",
+    );
+    check_refusal(
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096}"#,
+        "defaultAction",
+        "errnoRet is larger than any error number",
+    );
+    check_refusal(
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"],
+            "action": "SCMP_ACT_LOG", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}]}"#,
+        "syscalls[0].args",
+        "a call has no argument 6",
+    );
+}
+
+#[test]
+fn every_action_has_its_answer() {
+    for (action, expected) in [
+        ("SCMP_ACT_KILL", answer::KILL_THREAD),
+        ("SCMP_ACT_KILL_THREAD", answer::KILL_THREAD),
+        ("SCMP_ACT_KILL_PROCESS", answer::KILL_PROCESS),
+        ("SCMP_ACT_TRAP", answer::TRAP),
+        ("SCMP_ACT_ERRNO", answer::ERRNO | 7),
+        ("SCMP_ACT_TRACE", answer::TRACE | 7),
+        ("SCMP_ACT_LOG", answer::LOG),
+        ("SCMP_ACT_NOTIFY", answer::NOTIFY),
+        ("SCMP_ACT_ALLOW", answer::ALLOW),
+    ] {
+        let filter = filter(&format!(
+            r#"{{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 9, "listenerPath": "/agent",
+                "syscalls": [{{"names": ["socket"], "action": "{action}", "errnoRet": 7}}]}}"#
+        ));
+        check(&filter, X86_64, SOCKET, 0, expected);
+        check(&filter, X86_64, READ, 0, answer::ERRNO | 9);
+    }
+}
+
+#[test]
+fn flags_are_those_that_the_kernel_takes() {
+    let flags = |json: &str, action: &str| {
+        filter(&format!(
+            r#"{{"defaultAction": "SCMP_ACT_ALLOW", {json} "listenerPath": "/agent",
+                "syscalls": [{{"names": ["chown"], "action": "{action}"}}]}}"#
+        ))
+        .flags
+    };
+    let all = r#""flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG",
+        "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],"#;
+    // To wait for an answer is only for filters that ask.
+    let both = FilterFlags::LOG | FilterFlags::SPEC_ALLOW;
+    assert_eq!(flags(all, "SCMP_ACT_LOG"), both);
+    let asking = FilterFlags::NEW_LISTENER | FilterFlags::WAIT_KILLABLE_RECV;
+    assert_eq!(flags(all, "SCMP_ACT_NOTIFY"), both | asking);
+    // Nothing said, and nothing wanted.
+    assert_eq!(flags("", "SCMP_ACT_LOG"), FilterFlags::SPEC_ALLOW);
+    assert_eq!(flags(r#""flags": [],"#, "SCMP_ACT_LOG"), FilterFlags::empty());
+}
+
+#[test]
+fn a_rule_without_conditions_is_the_only_one_that_counts() {
+    let filter = filter(
+        r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            {"names": ["socket"], "action": "SCMP_ACT_TRAP",
+             "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]},
+            {"names": ["socket"], "action": "SCMP_ACT_ERRNO"},
+            {"names": ["socket"], "action": "SCMP_ACT_ALLOW"}]}"#,
+    );
+    check(&filter, X86_64, SOCKET, 1, answer::ALLOW);
+    check(&filter, X86_64, SOCKET, 2, answer::ALLOW);
+}
+
+#[test]
+fn a_call_has_no_way_around_its_rule() {
+    let filter = filter(
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "syscalls": [
+            {"names": ["connect", "shmat"], "action": "SCMP_ACT_ERRNO"}]}"#,
+    );
+    check(&filter, X86, 362, 0, EPERM); // connect itself
+    check(&filter, X86, 102, 3, EPERM); // socketcall(SYS_CONNECT)
+    check(&filter, X86, 102, 1, answer::ALLOW);
+    check(&filter, X86, 117, 21, EPERM); // ipc(SHMAT)
+    check(&filter, X86, 117, 21 | 1 << 16, EPERM); // in its other version
+    check(&filter, X86, 117, 22, answer::ALLOW);
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(super) const ALL: [&str; 41] = [
 ];
 
 /// What a container has unless told otherwise.
-const DEFAULT: [&str; 14] = [
+pub(super) const DEFAULT: [&str; 14] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "FSETID",

@@ -325,6 +325,18 @@ mod tests {
         assert!(names(&default_profile(&["SYS_ADMIN"])).contains(&"mount"));
     }
 
+    /// The runtime's own tests and measurements use it too.
+    #[test]
+    fn the_sample_is_what_an_ordinary_container_gets() {
+        if std::env::consts::ARCH != "x86_64" {
+            println!("skipped: the sample names the architectures of x86-64");
+            return;
+        }
+        let profile = default_profile(&super::super::capabilities::DEFAULT);
+        let text = format!("{profile:#}\n");
+        expect_test::expect_file!["../../../../oci/samples/docker-seccomp.json"].assert_eq(&text);
+    }
+
     #[test]
     fn no_call_is_named_twice() {
         let profile = default_profile(&[]);
