@@ -35,8 +35,8 @@ pub enum ProcessError {
     #[error("the process ended before it could run its program ({how})")]
     Died { how: String },
 
-    #[error("{point} hook `{path}`: {reason}")]
-    Hook { point: &'static str, path: String, reason: String },
+    #[error("error running {point} hook #{number}: `{path}`: {reason}")]
+    Hook { point: &'static str, number: usize, path: String, reason: String },
 
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

@@ -15,22 +15,41 @@ use crate::error::ProcessError;
 /// Runs the hooks of one point, in order, each with the container's state on its standard
 /// input. Stops at the first that fails.
 pub(crate) fn run(point: &'static str, hooks: &[Hook], state: &str) -> Result<(), ProcessError> {
-    hooks.iter().try_for_each(|hook| {
-        run_one(hook, state).map_err(|reason| ProcessError::Hook {
-            point,
-            path: hook.path().display().to_string(),
-            reason,
-        })
+    run_with(&[], point, hooks, state)
+}
+
+/// The same, with an environment for those that are given none.
+pub(crate) fn run_with(
+    environment: &[String],
+    point: &'static str,
+    hooks: &[Hook],
+    state: &str,
+) -> Result<(), ProcessError> {
+    hooks.iter().enumerate().try_for_each(|(number, hook)| {
+        run_one(hook, environment, state).map_err(|reason| failed(point, number, hook, reason))
     })
 }
 
-fn run_one(hook: &Hook, state: &str) -> Result<(), String> {
+/// Runs all of the hooks of one point, whatever becomes of those before. Gives the failures.
+pub(crate) fn run_all(point: &'static str, hooks: &[Hook], state: &str) -> Vec<ProcessError> {
+    let run_one = |(number, hook)| {
+        run_one(hook, &[], state).err().map(|reason| failed(point, number, hook, reason))
+    };
+    hooks.iter().enumerate().filter_map(run_one).collect()
+}
+
+fn failed(point: &'static str, number: usize, hook: &Hook, reason: String) -> ProcessError {
+    ProcessError::Hook { point, number, path: hook.path().display().to_string(), reason }
+}
+
+fn run_one(hook: &Hook, environment: &[String], state: &str) -> Result<(), String> {
     let mut command = Command::new(hook.path());
     if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(name).args(arguments);
     }
     command.env_clear();
-    for variable in hook.env().iter().flatten() {
+    let own = hook.env().as_deref().filter(|own| !own.is_empty());
+    for variable in own.unwrap_or(environment) {
         if let Some((name, value)) = variable.split_once('=') {
             command.env(name, value);
         }

@@ -168,8 +168,10 @@ impl Container {
 
     /// Kills what is left, waits for it, removes the cgroups and runs the `poststop` hooks.
     ///
-    /// The exit status of a further process that the caller has not waited for is lost.
-    pub fn delete(self) -> Result<(), DeleteError> {
+    /// The exit status of a further process that the caller has not waited for is lost. Gives
+    /// what people should be told, such as a hook that has failed: the container is gone all the
+    /// same.
+    pub fn delete(self) -> Result<Vec<String>, DeleteError> {
         // Whatever the first process was waiting for, it will not come.
         drop(self.channel);
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
@@ -181,9 +183,8 @@ impl Container {
         reap(self.pidfd.as_fd());
         let removed = watch::await_empty(&self.cgroup).and_then(|()| self.cgroup.driver().remove());
         let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle);
-        // The container is gone whatever they say.
-        let _ = hooks::run("poststop", &self.poststop, &state);
-        removed.and(killed.or_else(ignore_missing))
+        let warnings = run_poststop_hooks(&self.poststop, &state);
+        removed.and(killed.or_else(ignore_missing)).map(|()| warnings)
     }
 
     fn state(&self, status: &str) -> String {
@@ -194,7 +195,7 @@ impl Container {
 
 /// Removes what is left of a container whose first process has ended: as [`Container::delete`],
 /// for a container of another process's.
-pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<(), DeleteError> {
+pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<Vec<String>, DeleteError> {
     let removed = match Cgroup::open(&cgroup_path(id, spec)) {
         Ok(cgroup) => {
             let killed = cgroup.kill_all().or_else(ignore_missing);
@@ -204,9 +205,14 @@ pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<(), DeleteError>
         Err(error) => ignore_missing(error),
     };
     let state = plan::state(spec.version(), id, "stopped", 0, bundle);
-    // The container is gone whatever they say.
-    let _ = hooks::run("poststop", &hooks_of(spec, Hooks::poststop), &state);
-    removed
+    let warnings = run_poststop_hooks(&hooks_of(spec, Hooks::poststop), &state);
+    removed.map(|()| warnings)
+}
+
+/// Runs all of them: one that fails changes nothing, for the container is gone.
+fn run_poststop_hooks(hooks: &[Hook], state: &str) -> Vec<String> {
+    let failures = hooks::run_all("poststop", hooks, state);
+    failures.into_iter().map(|failure| failure.to_string()).collect()
 }
 
 /// What still runs of a container whose first process has ended.

@@ -1,5 +1,6 @@
 //! Who the process is: by the configuration's numbers, or looked up in the container's files.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::AsFd as _;
@@ -18,7 +19,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 const HOME_DEFAULT: &str = "/";
 
 pub(super) fn find(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    process.environment = process.process.env().clone().unwrap_or_default();
+    process.environment = without_repetitions(process.process.env().as_deref().unwrap_or_default());
     let has_home = process.environment.iter().any(|variable| variable.starts_with("HOME="));
     if has_home && process.user.is_none() && process.additional_groups.is_empty() {
         process.identity = configured(process);
@@ -44,6 +45,21 @@ pub(super) fn find(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
         process.environment.push(format!("HOME={}", home.unwrap_or(HOME_DEFAULT)));
     }
     Ok(())
+}
+
+/// Each variable once, with the value that was given last: which of several a program finds is
+/// up to its library. A home that is empty is none.
+fn without_repetitions(variables: &[String]) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(variables.len());
+    let mut kept = Vec::with_capacity(variables.len() + 1);
+    for variable in variables.iter().rev() {
+        let name = variable.split('=').next().unwrap_or_default();
+        if seen.insert(name) && variable != "HOME=" {
+            kept.push(variable.clone());
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 fn configured(process: &ProcessInit<'_>) -> Identity {
@@ -90,4 +106,15 @@ fn read(path: &str) -> Result<String, StepError> {
     File::from(file).take(FILE_BYTES_MAX).read_to_end(&mut bytes).doing(|| path.to_owned())?;
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_variable_the_last_value_counts() {
+        let given = ["A=1", "HOME=/x", "B=2", "A=3=4", "HOME="].map(str::to_owned);
+        assert_eq!(without_repetitions(&given), ["B=2", "A=3=4"]);
+    }
 }

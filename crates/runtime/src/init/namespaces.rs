@@ -248,7 +248,8 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
         return Err(StepError::Refused("process: is missing".to_owned()));
     }
     let Some(start) = &process.start_hooks else { return Ok(()) };
-    crate::hooks::run("startContainer", &start.hooks, &start.state)
+    // As with runc: its hooks of this point have always had what the program has.
+    crate::hooks::run_with(&process.environment, "startContainer", &start.hooks, &start.state)
         .map_err(|error| StepError::Refused(error.to_string()))
 }
 

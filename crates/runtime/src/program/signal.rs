@@ -22,7 +22,8 @@ pub(crate) const SIGURG: i32 = 23;
 /// Reads `TERM`, `SIGTERM`, `15`, `RTMIN+1`.
 pub(crate) fn parse(text: &str) -> anyhow::Result<i32> {
     if let Ok(number) = text.parse::<i32>() {
-        if (1..=REAL_TIME_LAST).contains(&number) {
+        // 0 is sent to nobody, and tells whether there is somebody.
+        if (0..=REAL_TIME_LAST).contains(&number) {
             return Ok(number);
         }
         bail!("unknown signal `{text}`");
@@ -57,6 +58,7 @@ mod tests {
         for (text, number) in [
             ("TERM", 15),
             ("sigkill", 9),
+            ("0", 0),
             ("17", SIGCHLD),
             ("WINCH", SIGWINCH),
             ("URG", SIGURG),
@@ -66,7 +68,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), number);
         }
-        for text in ["0", "65", "NOPE", "RTMIN+40", "-1"] {
+        for text in ["65", "NOPE", "RTMIN+40", "-1"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -106,6 +106,16 @@ fn the_environment_is_the_configured_one_and_home() {
 }
 
 #[test]
+fn a_variable_that_is_given_twice_is_there_once() {
+    require_containers!();
+    let mut bundle = Bundle::new("");
+    bundle.spec["process"]["args"] = json!(["env"]);
+    bundle.spec["process"]["env"] = json!(["PATH=/bin", "ONE=1", "HOME=/x", "ONE=2", "HOME="]);
+    let outcome = bundle.run();
+    assert_eq!(outcome.output, "PATH=/bin\nONE=2\nHOME=/root\n");
+}
+
+#[test]
 fn no_descriptor_of_the_host_is_left() {
     require_containers!();
     let outcome = Bundle::new("ls /proc/self/fd").run();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::host::Bundle;
+use crate::host::{Bundle, null_streams};
 
 /// A hook that notes its point, and what it was told, in a file of the host's.
 fn noting(bundle: &Bundle, point: &str) -> Value {
@@ -48,7 +48,7 @@ fn one_that_fails_stops_the_container() {
     bundle.spec["hooks"] = json!({"createRuntime": [
         {"path": "/bin/sh", "args": ["sh", "-c", "echo too bad >&2; exit 3"]}]});
     let error = bundle.try_run().unwrap_err();
-    assert_eq!(error, "createRuntime hook `/bin/sh`: exit status: 3: too bad");
+    assert_eq!(error, "error running createRuntime hook #0: `/bin/sh`: exit status: 3: too bad");
 }
 
 #[test]
@@ -62,4 +62,37 @@ fn one_that_hangs_is_killed() {
         json!({"createRuntime": [{"path": script, "timeout": 1, "env": ["PATH=/bin"]}]});
     let error = bundle.try_run().unwrap_err();
     assert!(error.contains("it has not ended after 1 s"), "{error}");
+}
+
+#[test]
+fn those_of_a_containers_end_all_run() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    let noting = noting(&bundle, "poststop")[0].clone();
+    bundle.spec["hooks"] = json!({"poststop": [{"path": "/bin/false"}, noting]});
+    bundle.with_container(null_streams, |container| {
+        let mut container = container.unwrap();
+        container.start().unwrap();
+        let warnings = container.delete().unwrap();
+        assert_eq!(warnings, ["error running poststop hook #0: `/bin/false`: exit status: 1"]);
+    });
+    let notes = fs::read_to_string(bundle.path().join("notes")).unwrap();
+    assert_eq!(notes, "poststop \"status\":\"stopped\"\n");
+}
+
+#[test]
+fn those_before_the_program_have_its_environment_if_none_of_their_own() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.spec["process"]["env"] = json!(["PATH=/bin", "COLOUR=blue"]);
+    let hook = |name: &str, env: Value| {
+        let script = format!("echo $COLOUR $HOME >/{name}");
+        json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": env})
+    };
+    bundle.spec["hooks"] = json!({"startContainer": [
+        hook("inherited", json!([])), hook("own", json!(["COLOUR=red"]))]});
+    bundle.run();
+    let read = |name: &str| fs::read_to_string(bundle.rootfs().join(name)).unwrap();
+    assert_eq!(read("inherited"), "blue /root\n");
+    assert_eq!(read("own"), "red\n");
 }

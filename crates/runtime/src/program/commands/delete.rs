@@ -39,16 +39,17 @@ fn delete(call: &Call) -> anyhow::Result<ExitCode> {
         bail!("cannot delete container {id} that is not stopped: {status}");
     }
     call.log.debug(|| format!("deleting a {} container", status.as_str()));
-    match container {
+    let warnings = match container {
         Some(container) => {
             rustix::process::pidfd_send_signal(container.pidfd(), Signal::KILL).ok();
-            container.delete()?;
+            container.delete()?
         }
         None => {
             let record = &known.record;
-            runtime::clean_up(&record.id, &record.spec, &record.bundle)?;
+            runtime::clean_up(&record.id, &record.spec, &record.bundle)?
         }
-    }
+    };
+    warnings.iter().for_each(|warning| call.log.warning(warning));
     known.folder.remove()?;
     Ok(ExitCode::SUCCESS)
 }
