@@ -8,6 +8,7 @@
 pub mod allocator;
 pub mod bpf;
 pub mod conntrack;
+pub mod entry;
 pub mod inherited;
 pub mod loopback;
 pub mod mounts;

@@ -198,3 +198,43 @@ fn the_configuration_to_start_from_works() {
 fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
+
+/// CVE-2019-5736: a container that makes us execute ourselves in it must not reach our file.
+#[test]
+fn a_container_cannot_write_to_the_runtimes_program() {
+    crate::require_containers!();
+    let host = Host::new("sleep 1000");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        host.bundle.rootfs().join("config.json"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let output = host.create();
+    host.succeed(&["start", host.id()]);
+
+    // Runs the runtime's program in the container, where it waits for its configuration.
+    let pid_file = host.bundle.path().join("pid");
+    let arguments = ["exec", "--detach", "--pid-file", pid_file.to_str().unwrap(), host.id()];
+    let status = host
+        .command(&arguments)
+        .args(["/proc/self/exe", "--root", "/tmp", "run", "--bundle", "/", "x"])
+        .stdout(File::options().append(true).open(&output).unwrap())
+        .stderr(File::options().append(true).open(&output).unwrap())
+        .status();
+    assert!(status.unwrap().success(), "{}", fs::read_to_string(&output).unwrap());
+    let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    // As an attacker does: keep a handle, wait until nobody executes the file, write.
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let mode = rustix::fs::Mode::empty();
+    let handle = rustix::fs::open(format!("/proc/{pid}/exe"), flags, mode)
+        .unwrap_or_else(|_| panic!("it ended: {}", fs::read_to_string(&output).unwrap()));
+    host.succeed(&["delete", "--force", host.id()]);
+    host.await_end(pid);
+    let handle = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
+    let error = File::options().write(true).open(handle).unwrap_err();
+
+    assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+}
