@@ -52,6 +52,8 @@ pub(crate) struct Plan<'a> {
     /// Not compiled yet: that is done while the container is made.
     pub(crate) seccomp: Option<Rules<'a>>,
     pub(crate) treatment: Treatment,
+    /// Asked before there is a process of the container's, to which it may look otherwise.
+    pub(crate) is_made_by_root: bool,
     version: &'a str,
 }
 
@@ -115,10 +117,12 @@ impl<'a> Plan<'a> {
             resources: linux.resources().clone().unwrap_or_default(),
             seccomp: linux.seccomp().as_ref().map(Rules::new).transpose()?,
             treatment: Treatment::of(Some(linux)),
+            is_made_by_root: rustix::process::geteuid().is_root(),
             version: spec.version(),
         };
         plan.has_foreign_dev = plan.mounts.iter().any(PlannedMount::is_foreign_dev);
         plan.add_namespaces(linux, has_network_namespace)?;
+        plan.leave_out_unmapped_groups();
         plan.check_names(spec)?;
         plan.check_parameters()?;
         plan.treatment.check()?;
@@ -164,6 +168,28 @@ impl<'a> Plan<'a> {
             return Err(invalid("linux.namespaces", reason));
         }
         Ok(())
+    }
+
+    /// The group of terminals, which everybody's configuration names, is not there in the
+    /// container of an ordinary user. The terminals are then its root's.
+    fn leave_out_unmapped_groups(&mut self) {
+        if !self.new.contains(Namespaces::USER) {
+            return;
+        }
+        let is_mapped = |group: u32| {
+            self.group_mappings.iter().any(|map| {
+                group.checked_sub(map.container_id()).is_some_and(|above| above < map.size())
+            })
+        };
+        let is_usable = |option: &String| {
+            let group = option.strip_prefix("gid=").and_then(|group| group.parse().ok());
+            group.is_none_or(is_mapped)
+        };
+        for mount in &mut self.mounts {
+            if mount.kind == MountKind::FileSystem("devpts") {
+                mount.options.data.retain(is_usable);
+            }
+        }
     }
 
     fn add_namespace(&mut self, at: usize, namespace: &LinuxNamespace) -> Result<(), ProcessError> {

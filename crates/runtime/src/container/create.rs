@@ -11,7 +11,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use linux::namespaces::Namespaces;
 use linux::process::{Cloned, clone_process};
-use oci::runtime::{Hooks, LinuxIdMapping};
+use oci::runtime::Hooks;
 use rustix::process::Pid;
 use rustix::thread::LinkNameSpaceType;
 
@@ -27,6 +27,7 @@ use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
 use super::detour::Detour;
+use super::id_maps;
 use super::{
     Container, CreateError, KeptFilter, affinity, hooks_of, midwife, namespaces_of, reap,
     rlimits_of, watch,
@@ -39,6 +40,10 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
     check_preserved(request.preserved_descriptors)?;
     let has_network_namespace = request.network_namespace.is_some();
     let plan = Plan::new(request.id, request.spec, request.bundle, has_network_namespace)?;
+    if !plan.has_user_namespace() && !plan.is_made_by_root {
+        let reason = "whoever is not root needs one of type `user`";
+        return Err(ProcessError::invalid("linux.namespaces", reason));
+    }
     let cgroup = Cgroup::create(&plan.cgroup_path, &plan.resources)?;
     match clone_child(request, &plan, &cgroup) {
         Ok(birth) => birth.into_container(&plan, cgroup),
@@ -232,7 +237,7 @@ impl Birth<'_> {
         terminal: &mut Option<OwnedFd>,
     ) -> Result<Option<Filter>, ProcessError> {
         if plan.new.contains(Namespaces::USER) {
-            self.map_users(plan).map_err(ProcessError::system("map users and groups"))?;
+            id_maps::write(self.pid, plan.user_mappings, plan.group_mappings)?;
             self.say(&Message::UsersMapped)?;
         }
         let driver = cgroup.driver();
@@ -291,18 +296,6 @@ impl Birth<'_> {
 
     fn say(&self, message: &Message) -> Result<(), ProcessError> {
         self.channel.send(message).map_err(ProcessError::system("speak to the process"))
-    }
-
-    fn map_users(&self, plan: &Plan<'_>) -> io::Result<()> {
-        let write = |file: &str, mappings: &[LinuxIdMapping]| {
-            let lines: String = mappings
-                .iter()
-                .map(|map| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size()))
-                .collect();
-            std::fs::write(format!("/proc/{}/{file}", self.pid.as_raw_nonzero()), lines)
-        };
-        write("gid_map", plan.group_mappings)?;
-        write("uid_map", plan.user_mappings)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::seccomp::Filter;
 
 use super::create::{check_preserved, child_stdio};
 use super::detour::Detour;
-use super::{Container, ExecError, affinity, reap, watch};
+use super::{Container, ExecError, affinity, midwife, reap, watch};
 
 /// A further process of a container. A child of the calling process.
 #[derive(Debug)]
@@ -41,16 +41,24 @@ impl Container {
         let (channel, child_channel) =
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
         let filter = self.filter.compiled()?;
-        let detour = self.enter_pid_namespace()?;
+        // An ordinary user has no way back from a detour.
+        let is_escorted = self.has_user_namespace() && !rustix::process::geteuid().is_root();
+        let detour = if is_escorted { Detour::default() } else { self.enter_pid_namespace()? };
         let affinity = request.process.exec_cpu_affinity().clone();
         // It may be born in the cgroup: what it has before, it has from this process.
         let confined = affinity::take_initial(affinity.as_ref())?;
-        let cloned = clone_process(Namespaces::empty(), self.cgroup.driver().birthplace());
+        let birthplace = self.cgroup.driver().birthplace();
+        let cloned = if is_escorted {
+            let score = request.process.oom_score_adj();
+            midwife::clone_further(self.pidfd.as_fd(), self.pid_namespace(), score, birthplace)
+        } else {
+            clone_process(Namespaces::empty(), birthplace)
+        };
         if let Ok(Cloned::Child) = cloned {
             // This is the new process. It never comes back.
             std::mem::forget((detour, confined));
             std::mem::forget(channel);
-            self.become_process(request, child_channel, filter.as_deref());
+            self.become_process(request, child_channel, filter.as_deref(), is_escorted);
         }
         drop(confined);
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
@@ -60,6 +68,18 @@ impl Container {
                 self.accompany(pid, pidfd, &channel, affinity.as_ref())
             }
             Cloned::Child => unreachable!("handled above"),
+        }
+    }
+
+    fn has_user_namespace(&self) -> bool {
+        self.namespaces.contains(&LinuxNamespaceType::User)
+    }
+
+    /// The flag for joining its pid namespace, if it has one.
+    fn pid_namespace(&self) -> ThreadNameSpaceType {
+        match self.namespaces.contains(&LinuxNamespaceType::Pid) {
+            true => ThreadNameSpaceType::PROCESS_ID,
+            false => ThreadNameSpaceType::empty(),
         }
     }
 
@@ -78,7 +98,14 @@ impl Container {
         request: ExecRequest<'_>,
         channel: Channel,
         filter: Option<&Filter>,
+        is_in_user_namespace: bool,
     ) -> ! {
+        let mut namespaces: ThreadNameSpaceType =
+            self.namespaces.iter().map(|kind| join_flag(*kind)).collect();
+        if is_in_user_namespace {
+            // The kernel refuses to have it joined twice.
+            namespaces.remove(ThreadNameSpaceType::USER);
+        }
         let process = ProcessInit {
             channel,
             id: &self.id,
@@ -107,8 +134,8 @@ impl Container {
             container: self.pidfd.as_fd(),
             container_pid: self.pid,
             container_root: self.root,
-            namespaces: self.namespaces.iter().map(|kind| join_flag(*kind)).collect(),
-            has_user_namespace: self.namespaces.contains(&LinuxNamespaceType::User),
+            namespaces,
+            has_user_namespace: self.has_user_namespace(),
         })
     }
 

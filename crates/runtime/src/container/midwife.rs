@@ -1,8 +1,11 @@
-//! Cloning a container into a user namespace of somebody else's.
+//! Cloning a process into a user namespace that is there already.
 //!
-//! The container's other namespaces have to belong to that one, so whoever clones it has to be
+//! A container's other namespaces have to belong to that one, so whoever clones it has to be
 //! in it; and from there is no way back. So a process in between goes there, clones the
 //! container as a child of its own parent, and ends.
+//!
+//! The same goes for a further process in a container of an ordinary user, who has no right
+//! over its pid namespace but from within the user namespace.
 //!
 //! ```text
 //!   parent ──clone──▶ midwife: joins all, and the user namespace last ─┐
@@ -17,23 +20,54 @@ use linux::process::{Cloned, clone_process, clone_sibling};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, pidfd_open, set_dumpable_behavior};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
+};
 
 use crate::plan::Plan;
 
 use super::reap;
 
-/// Clones as `linux::process::clone_process` does, in the namespaces that `plan` joins.
+/// Clones a container as `linux::process::clone_process` does, in the namespaces that `plan`
+/// joins.
 pub(super) fn clone(
     plan: &Plan<'_>,
     network: Option<BorrowedFd<'_>>,
+    birthplace: Option<BorrowedFd<'_>>,
+) -> io::Result<Cloned> {
+    clone_after(|| join_all(plan, network), plan.new, birthplace)
+}
+
+/// Clones a further process in the user namespace of `container`, and in its pid namespace if
+/// `namespaces` says so. `memory_score` is set on the way, as it cannot be any more later.
+pub(super) fn clone_further(
+    container: BorrowedFd<'_>,
+    namespaces: ThreadNameSpaceType,
+    memory_score: Option<i32>,
+    birthplace: Option<BorrowedFd<'_>>,
+) -> io::Result<Cloned> {
+    let join = || {
+        if let Some(score) = memory_score {
+            // Where it is forbidden, the process itself notices and says so.
+            let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
+        }
+        // Nobody in there may look into this process.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        Ok(move_into_thread_name_spaces(container, namespaces | ThreadNameSpaceType::USER)?)
+    };
+    clone_after(join, Namespaces::empty(), birthplace)
+}
+
+fn clone_after(
+    join: impl FnOnce() -> io::Result<()>,
+    new: Namespaces,
     birthplace: Option<BorrowedFd<'_>>,
 ) -> io::Result<Cloned> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     match clone_process(Namespaces::empty(), None)? {
         Cloned::Child => {
             drop(reader);
-            match join_all(plan, network).and_then(|()| clone_sibling(plan.new, birthplace)) {
+            match join().and_then(|()| clone_sibling(new, birthplace)) {
                 Ok(Cloned::Child) => Ok(Cloned::Child),
                 Ok(Cloned::Parent { child, .. }) => report(&writer, child.as_raw_nonzero().get()),
                 Err(error) => {

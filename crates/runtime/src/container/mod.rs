@@ -4,6 +4,7 @@ mod affinity;
 mod create;
 mod detour;
 mod exec;
+mod id_maps;
 mod midwife;
 mod watch;
 

@@ -49,7 +49,9 @@ pub(super) fn make(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
             mode: Mode::from_raw_mode(0o666),
             owner: None,
         };
-        make_node(dev.as_fd(), Path::new(name), &node, can_make_nodes).doing_in("/dev/", name)?;
+        let host = Path::new("/dev").join(name);
+        let place = Place { folder: dev.as_fd(), name: Path::new(name), host: &host };
+        make_node(&place, &node, can_make_nodes).doing_in("/dev/", name)?;
     }
     for device in init.linux.devices().iter().flatten() {
         make_configured(init, device, can_make_nodes)
@@ -73,6 +75,13 @@ struct Node {
     owner: Option<(u32, u32)>,
 }
 
+/// Where to make it, and where the host has it.
+struct Place<'a> {
+    folder: BorrowedFd<'a>,
+    name: &'a Path,
+    host: &'a Path,
+}
+
 fn make_configured(
     init: &ContainerInit<'_>,
     device: &LinuxDevice,
@@ -91,24 +100,20 @@ fn make_configured(
         owner: Some((device.uid().unwrap_or(0), device.gid().unwrap_or(0))),
     };
     let (above, name) = rooted::open_parent(init.root(), device.path())?;
-    if can_make_nodes || kind == FileType::Fifo {
-        return make_node(above.as_fd(), Path::new(name), &node, true);
-    }
-    bind_node(above.as_fd(), Path::new(name), device.path())
+    let place = Place { folder: above.as_fd(), name: Path::new(name), host: device.path() };
+    make_node(&place, &node, can_make_nodes || kind == FileType::Fifo)
 }
 
-fn make_node(
-    folder: BorrowedFd<'_>,
-    name: &Path,
-    node: &Node,
-    can_make_nodes: bool,
-) -> Result<(), StepError> {
+fn make_node(place: &Place<'_>, node: &Node, can_make_nodes: bool) -> Result<(), StepError> {
     if !can_make_nodes {
-        return bind_node(folder, name, &Path::new("/dev").join(name));
+        return bind_node(place);
     }
+    let Place { folder, name, .. } = *place;
     match mknodat(folder, name, node.kind, node.mode, node.number) {
         Ok(()) => {}
         Err(Errno::EXIST) if is_that_node(folder, name, node)? => {}
+        // Nor can they be made in a user namespace that this program was started in.
+        Err(Errno::PERM) if node.kind != FileType::Fifo => return bind_node(place),
         Err(Errno::EXIST) => {
             // An image may have put a plain file there.
             unlinkat(folder, name, AtFlags::empty())?;
@@ -130,7 +135,8 @@ fn is_that_node(folder: BorrowedFd<'_>, name: &Path, node: &Node) -> Result<bool
 }
 
 /// In a user namespace nobody may make devices: the host's is shown instead.
-fn bind_node(folder: BorrowedFd<'_>, name: &Path, host: &Path) -> Result<(), StepError> {
+fn bind_node(place: &Place<'_>) -> Result<(), StepError> {
+    let Place { folder, name, host } = *place;
     let device = mounts::clone(CWD, host, Depth::One)?;
     let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     drop(openat(folder, name, flags, Mode::from_raw_mode(0o600))?);

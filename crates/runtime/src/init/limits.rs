@@ -18,14 +18,25 @@ pub(super) fn adjust_memory_score(process: &mut ProcessInit<'_>) -> Result<(), S
     let Some(score) = process.process.oom_score_adj() else { return Ok(()) };
     let proc = process.host_proc.as_ref().expect("it is opened by an earlier step");
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = openat(proc, "self/oom_score_adj", flags, Mode::empty())?;
-    match rustix::io::write(&file, score.to_string().as_bytes()) {
+    let file = openat(proc, "self/oom_score_adj", flags, Mode::empty());
+    match file.and_then(|file| rustix::io::write(&file, score.to_string().as_bytes())) {
         Ok(_) => Ok(()),
+        // Whoever has led this process here has set it already.
+        Err(Errno::ACCESS) if memory_score(process) == Some(i64::from(score)) => Ok(()),
         Err(Errno::ACCESS) => process.warn(format!(
             "process.oomScoreAdj: {score} needs CAP_SYS_RESOURCE, which this process lacks"
         )),
         Err(error) => Err(error.into()),
     }
+}
+
+fn memory_score(process: &ProcessInit<'_>) -> Option<i64> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file =
+        openat(process.host_proc.as_ref()?, "self/oom_score_adj", flags, Mode::empty()).ok()?;
+    let mut bytes = [0; 16];
+    let length = rustix::io::read(&file, &mut bytes).ok()?;
+    std::str::from_utf8(&bytes[..length]).ok()?.trim().parse().ok()
 }
 
 /// A limit that this host does not allow is lowered to what it does.

@@ -22,22 +22,30 @@ pub(super) fn close_foreign_descriptors(init: &mut ContainerInit<'_>) -> Result<
     let mut kept = init.process.descriptors();
     kept.extend(init.network_namespace);
     kept.extend(init.plan.joined.iter().map(|namespace| namespace.fd.as_fd()));
-    become_unreachable(&kept, init.process.preserved_descriptors)
+    leave_descriptors(&kept, init.process.preserved_descriptors)?;
+    // An ordinary user cannot map the users of a process that is out of reach; it will be once
+    // they are mapped. Nobody else is in its user namespace by then.
+    let is_mapped_by_user = init.plan.new.contains(Namespaces::USER) && !init.plan.is_made_by_root;
+    if is_mapped_by_user { Ok(()) } else { become_unreachable() }
 }
 
 pub(super) fn close_foreign_descriptors_to_join(init: &mut JoinInit<'_>) -> Result<(), StepError> {
     let mut kept = init.process.descriptors();
     kept.push(init.container);
-    become_unreachable(&kept, init.process.preserved_descriptors)
+    leave_descriptors(&kept, init.process.preserved_descriptors)?;
+    become_unreachable()
+}
+
+fn leave_descriptors(kept: &[BorrowedFd<'_>], preserved: u32) -> Result<(), StepError> {
+    linux::process::close_descriptors_from(FIRST_AFTER_STDIO + preserved, kept)?;
+    linux::process::reset_signals();
+    Ok(())
 }
 
 /// From here on no process of the container can read this one's memory or descriptors, or
 /// reach this program's file through it, until `execve` lifts the ban.
-fn become_unreachable(kept: &[BorrowedFd<'_>], preserved: u32) -> Result<(), StepError> {
-    linux::process::close_descriptors_from(FIRST_AFTER_STDIO + preserved, kept)?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    linux::process::reset_signals();
-    Ok(())
+fn become_unreachable() -> Result<(), StepError> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 impl ProcessInit<'_> {
@@ -83,11 +91,15 @@ pub(super) fn become_root(init: &mut ContainerInit<'_>) -> Result<(), StepError>
 
 fn become_namespace_root() -> Result<(), StepError> {
     use rustix::process::{Gid, Uid};
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    // A namespace without a root is one in which this process stays who it is.
+    let unless_unknown = |result| match result {
+        Err(Errno::INVAL) => Ok(()),
+        result => result,
+    };
+    unless_unknown(rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT))?;
+    unless_unknown(rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT))?;
     // Changing the ids has made it dumpable or not as the kernel saw fit.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    become_unreachable()
 }
 
 /// A session and a keyring of its own: no terminal of the host's, no keys of the host's.
@@ -194,12 +206,18 @@ pub(super) fn join_container(init: &mut JoinInit<'_>) -> Result<(), StepError> {
     let proc = init.process.host_proc.take().expect("it is opened by an earlier step");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let path = format!("{}/root", init.container_pid.as_raw_nonzero());
-    let root = openat(&proc, path, flags, Mode::empty())?;
+    let root = match openat(&proc, path, flags, Mode::empty()) {
+        // What an ordinary user may not see: see [`enter_root`] for what is missed.
+        Err(Errno::ACCESS | Errno::PERM) if init.has_user_namespace => None,
+        result => Some(result?),
+    };
     drop(proc);
     if !init.namespaces.is_empty() {
         move_into_thread_name_spaces(init.container, init.namespaces)?;
     }
-    enter_root(init, &root)?;
+    if let Some(root) = root {
+        enter_root(init, &root)?;
+    }
     if init.has_user_namespace {
         become_namespace_root()?;
     }

@@ -27,6 +27,10 @@ pub(super) fn change_user(process: &mut ProcessInit<'_>) -> Result<(), StepError
     match set_thread_groups(&groups) {
         // A user namespace whose maker had no right to map groups forbids it.
         Err(Errno::PERM) if groups.is_empty() => {}
+        Err(Errno::PERM) if is_forbidden_to_change_groups() => process.warn(
+            "process.user.additionalGids: an ordinary user's container has no further groups"
+                .to_owned(),
+        )?,
         result => result.doing(|| "the additional groups".to_owned())?,
     }
     let group = Gid::from_raw(identity.group);
@@ -38,6 +42,12 @@ pub(super) fn change_user(process: &mut ProcessInit<'_>) -> Result<(), StepError
     let umask = process.process.user().umask().unwrap_or(0o022);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask & 0o777));
     Ok(())
+}
+
+/// Asked on the way of an error only, of the container's own `/proc`: whoever has prepared that
+/// can but have a warning instead of the error.
+fn is_forbidden_to_change_groups() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny")
 }
 
 fn drop_bounding(kept: CapabilitySet) -> Result<(), StepError> {

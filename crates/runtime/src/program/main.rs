@@ -15,6 +15,7 @@ mod record;
 mod root;
 mod signal;
 mod sockets;
+mod users_reach;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -6,12 +6,15 @@
 //! itself from a view of its file that cannot be written through.
 
 use std::ffi::CString;
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use crate::users_reach;
 
 /// This program's file.
 const OWN: &str = "/proc/self/exe";
@@ -22,8 +25,15 @@ pub(crate) fn get_out_of_reach() -> anyhow::Result<()> {
     if flags.contains(StatVfsMountFlags::RDONLY) {
         return Ok(());
     }
-    let view = linux::mounts::read_only_view(Path::new(OWN))
-        .context("cannot make a read-only view of this program")?;
+    let view = match linux::mounts::read_only_view(Path::new(OWN)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            match users_reach::sealed_copy(OWN).context("cannot copy this program")? {
+                Some(copy) => copy,
+                None => return Ok(()),
+            }
+        }
+        result => result.context("cannot make a read-only view of this program")?,
+    };
     let path = CString::new(format!("/proc/self/fd/{}", view.as_raw_fd()))?;
     let with_nul = |text: &std::ffi::OsStr| CString::new(text.as_bytes());
     let arguments =
