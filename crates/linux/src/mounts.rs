@@ -94,6 +94,31 @@ pub fn change(mount: BorrowedFd<'_>, depth: Depth, change: Change) -> io::Result
         propagation,
         user_namespace: 0,
     };
+    set_attributes(mount, depth, &attributes)
+}
+
+/// Makes a detached mount show its files' owners through the mappings of a user namespace.
+///
+/// See `mount_setattr(2)`, `MOUNT_ATTR_IDMAP`. Needs Linux 5.12 and a file system that can do it.
+pub fn map_ids(
+    mount: BorrowedFd<'_>,
+    depth: Depth,
+    user_namespace: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let attributes = MountAttributes {
+        set: libc::MOUNT_ATTR_IDMAP,
+        clear: 0,
+        propagation: 0,
+        user_namespace: u64::from(user_namespace.as_raw_fd().cast_unsigned()),
+    };
+    set_attributes(mount, depth, &attributes)
+}
+
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    depth: Depth,
+    attributes: &MountAttributes,
+) -> io::Result<()> {
     let recursive = match depth {
         Depth::One => 0,
         Depth::Recursive => libc::AT_RECURSIVE,
@@ -106,12 +131,13 @@ pub fn change(mount: BorrowedFd<'_>, depth: Depth, change: Change) -> io::Result
             mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH | recursive,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size_of::<MountAttributes>(),
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
 /// A view of a file that nobody can write through: neither by this descriptor nor, once it is
 /// executed, by `/proc/<pid>/exe` of the process that runs it.
 ///

@@ -5,6 +5,8 @@
 //!     │ ◀──────────── UsersMapped ────────────│   only with a user namespace
 //!     │ ◀──────────── CgroupReady ────────────│
 //!     │ ◀────────────── Filter ───────────────│   only for a container's first process
+//!     │ ────────────── MapMount ─────────────▶│   for each id-mapped mount
+//!     │ ◀──────────── MountMapped ────────────│
 //!     │ ───────────── HooksDue ──────────────▶│   only with hooks before the change of root
 //!     │ ◀──────────── HooksDone ──────────────│
 //!     │ ── Warning, Terminal (any number) ───▶│
@@ -52,6 +54,10 @@ pub(crate) enum Message {
     CgroupReady,
     /// The seccomp filter to install.
     Filter(Vec<Instruction>),
+    /// A detached mount to show its files' owners as the configuration's mount of this number
+    /// has it, which takes rights over the file system.
+    MapMount(usize, OwnedFd),
+    MountMapped,
     HooksDue,
     HooksDone,
     Ready,
@@ -105,6 +111,8 @@ impl Channel {
             Message::UsersMapped => (b'u', Vec::new(), None),
             Message::CgroupReady => (b'c', Vec::new(), None),
             Message::Filter(program) => (b'f', program_bytes(program), None),
+            Message::MapMount(at, tree) => (b'm', text_bytes(&at.to_string()), Some(tree.as_fd())),
+            Message::MountMapped => (b'M', Vec::new(), None),
             Message::HooksDue => (b'h', Vec::new(), None),
             Message::HooksDone => (b'H', Vec::new(), None),
             Message::Ready => (b'r', Vec::new(), None),
@@ -199,6 +207,11 @@ fn decode(tag: u8, bytes: &[u8], descriptor: Option<OwnedFd>) -> io::Result<Mess
     Ok(match (tag, descriptor) {
         (b'u', _) => Message::UsersMapped,
         (b'c', _) => Message::CgroupReady,
+        (b'm', Some(tree)) => match text.parse() {
+            Ok(at) => Message::MapMount(at, tree),
+            Err(_) => return Err(io::ErrorKind::InvalidData.into()),
+        },
+        (b'M', _) => Message::MountMapped,
         (b'h', _) => Message::HooksDue,
         (b'H', _) => Message::HooksDone,
         (b'r', _) => Message::Ready,

@@ -9,11 +9,15 @@ use linux::mounts::{Attributes, Change, Depth, Propagation};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct MountOptions {
     pub(crate) bind: Option<Depth>,
+    /// Change the mount that is there instead of making one.
+    pub(crate) remount: bool,
     pub(crate) attributes: AttributeChange,
     /// The same for the mounts below it as well (`rro` and its kin).
     pub(crate) recursive_attributes: AttributeChange,
     /// In order: a mount can be made a slave and then shared.
     pub(crate) propagation: Vec<(Propagation, Depth)>,
+    /// Show the files' owners through a mapping.
+    pub(crate) maps_ids: Option<Depth>,
     /// Copy what the mount will hide into it.
     pub(crate) copies_up: bool,
     /// Flags of the file system itself, such as `sync`.
@@ -43,14 +47,15 @@ enum Meaning {
     Propagate(Propagation, Depth),
     FileSystem(&'static str),
     CopyUp,
+    MapIds(Depth),
+    Remount,
     /// What is so in any case.
     Nothing,
-    Refused(&'static str),
 }
 
 use Meaning::{
-    AccessTime, AccessTimeBelow, Bind, Clear, ClearBelow, CopyUp, FileSystem, Nothing, Propagate,
-    Refused, Set, SetBelow,
+    AccessTime, AccessTimeBelow, Bind, Clear, ClearBelow, CopyUp, FileSystem, MapIds, Nothing,
+    Propagate, Remount, Set, SetBelow,
 };
 
 const RELATIME: Attributes = Attributes::empty();
@@ -64,7 +69,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("diratime", Clear(Attributes::NODIRATIME)),
     ("dirsync", FileSystem("dirsync")),
     ("exec", Clear(Attributes::NOEXEC)),
-    ("idmap", Refused("id-mapped mounts are not supported")),
+    ("idmap", MapIds(Depth::One)),
     ("iversion", FileSystem("iversion")),
     ("lazytime", FileSystem("lazytime")),
     ("loud", Nothing),
@@ -86,9 +91,9 @@ const TABLE: &[(&str, Meaning)] = &[
     ("rdev", ClearBelow(Attributes::NODEV)),
     ("rdiratime", ClearBelow(Attributes::NODIRATIME)),
     ("relatime", AccessTime(RELATIME)),
-    ("remount", Refused("a mount that is there already cannot be changed")),
+    ("remount", Remount),
     ("rexec", ClearBelow(Attributes::NOEXEC)),
-    ("ridmap", Refused("id-mapped mounts are not supported")),
+    ("ridmap", MapIds(Depth::Recursive)),
     ("rnoatime", AccessTimeBelow(Attributes::NOATIME)),
     ("rnodev", SetBelow(Attributes::NODEV)),
     ("rnodiratime", SetBelow(Attributes::NODIRATIME)),
@@ -121,19 +126,19 @@ const TABLE: &[(&str, Meaning)] = &[
 ];
 
 impl MountOptions {
-    /// Reads the words of one mount. `Err` says which is refused and why.
-    pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
+    /// Reads the words of one mount.
+    pub(crate) fn parse(words: &[String]) -> Self {
         let mut options = Self::default();
         for word in words.iter().filter(|word| !word.is_empty()) {
             match TABLE.binary_search_by_key(&word.as_str(), |(name, _)| name) {
-                Ok(at) => options.add(TABLE[at].1).map_err(|why| format!("`{word}`: {why}"))?,
+                Ok(at) => options.add(TABLE[at].1),
                 Err(_) => options.data.push(word.clone()),
             }
         }
-        Ok(options)
+        options
     }
 
-    fn add(&mut self, meaning: Meaning) -> Result<(), &'static str> {
+    fn add(&mut self, meaning: Meaning) {
         match meaning {
             Set(attributes) => self.attributes.set(attributes),
             Clear(attributes) => self.attributes.clear(attributes),
@@ -145,10 +150,10 @@ impl MountOptions {
             Propagate(propagation, depth) => self.propagation.push((propagation, depth)),
             FileSystem(flag) => self.file_system_flags.push(flag),
             CopyUp => self.copies_up = true,
+            MapIds(depth) => self.maps_ids = Some(depth),
+            Remount => self.remount = true,
             Nothing => {}
-            Refused(why) => return Err(why),
         }
-        Ok(())
     }
 }
 
@@ -184,8 +189,7 @@ impl AttributeChange {
 
 /// Every word that means something, whatever the file system.
 pub fn mount_option_names() -> Vec<&'static str> {
-    let is_done = |meaning: &Meaning| !matches!(meaning, Refused(_));
-    TABLE.iter().filter(|(_, meaning)| is_done(meaning)).map(|(name, _)| *name).collect()
+    TABLE.iter().map(|(name, _)| *name).collect()
 }
 
 /// The words of `linux.rootfsPropagation`.
@@ -203,7 +207,7 @@ mod tests {
 
     fn parse(words: &[&str]) -> MountOptions {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        MountOptions::parse(&words).unwrap()
+        MountOptions::parse(&words)
     }
 
     #[test]
@@ -230,11 +234,5 @@ mod tests {
     fn clearing_an_access_time_clears_all_of_it() {
         let change = parse(&["atime"]).attributes.change().unwrap();
         assert_eq!(change.clear, Attributes::ATIME);
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_refused_by_name() {
-        let error = MountOptions::parse(&["idmap".to_owned()]).unwrap_err();
-        assert!(error.contains("idmap"), "{error}");
     }
 }

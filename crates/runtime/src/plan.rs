@@ -24,7 +24,7 @@ use crate::error::ProcessError;
 use crate::mount_options::parse_propagation;
 use crate::seccomp::Rules;
 
-pub(crate) use mounts::{MountKind, PlannedMount};
+pub(crate) use mounts::{MountKind, MountMapping, PlannedMount};
 
 /// What there is to do for a container.
 #[derive(Debug)]
@@ -149,7 +149,21 @@ impl<'a> Plan<'a> {
         self.check_mounts_are_own(linux)?;
         self.check_clocks(linux)?;
         self.check_users()?;
+        self.check_mappings()?;
         Ok(())
+    }
+
+    /// Without a user namespace the container has no mapping to lend to a mount.
+    fn check_mappings(&self) -> Result<(), ProcessError> {
+        let lends =
+            |mount: &PlannedMount<'_>| matches!(mount.mapping, Some(MountMapping::Containers(_)));
+        match self.mounts.iter().position(lends) {
+            Some(at) if !self.has_user_namespace() => {
+                let reason = "an id-mapped mount needs mappings, its own or a user namespace's";
+                Err(invalid(format!("mounts[{at}].uidMappings"), reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_users(&self) -> Result<(), ProcessError> {
@@ -304,6 +318,11 @@ impl<'a> Plan<'a> {
     /// Whether mounts are the container's own: in the host's mount namespace they are everybody's.
     pub(crate) fn has_own_mounts(&self) -> bool {
         self.has_own(Namespaces::MOUNT, LinkNameSpaceType::Mount)
+    }
+
+    /// One that is not the host's.
+    pub(crate) fn has_cgroup_namespace(&self) -> bool {
+        self.has_new_cgroup_namespace || self.joins(LinkNameSpaceType::ControlGroup)
     }
 
     pub(crate) fn has_user_namespace(&self) -> bool {

@@ -29,8 +29,8 @@ use crate::{hooks, seccomp};
 use super::detour::Detour;
 use super::id_maps;
 use super::{
-    Container, CreateError, KeptFilter, affinity, hooks_of, midwife, namespaces_of, reap,
-    rlimits_of, watch,
+    Container, CreateError, KeptFilter, affinity, hooks_of, mapped_mounts, midwife, namespaces_of,
+    reap, rlimits_of, watch,
 };
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
@@ -277,6 +277,10 @@ impl Birth<'_> {
                 Some(Message::Warning(text)) => warnings.push(text),
                 Some(Message::Terminal(master)) => *terminal = Some(master),
                 Some(Message::Failed(failure)) => return Err(failure.into()),
+                Some(Message::MapMount(at, tree)) => {
+                    mapped_mounts::map(plan, self.pid, at, tree.as_fd())?;
+                    self.say(&Message::MountMapped)?;
+                }
                 Some(Message::HooksDue) => {
                     self.run_hooks(plan)?;
                     self.say(&Message::HooksDone)?;

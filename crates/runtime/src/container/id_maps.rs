@@ -82,7 +82,8 @@ fn is_own_alone(mappings: &[LinuxIdMapping], own: u32) -> bool {
     matches!(mappings, [map] if map.size() == 1 && map.host_id() == own)
 }
 
-fn lines(mappings: &[LinuxIdMapping]) -> String {
+/// Mappings as the kernel reads them.
+pub(super) fn lines(mappings: &[LinuxIdMapping]) -> String {
     let line =
         |map: &LinuxIdMapping| format!("{} {} {}\n", map.container_id(), map.host_id(), map.size());
     mappings.iter().map(line).collect()

@@ -5,6 +5,7 @@ mod create;
 mod detour;
 mod exec;
 mod id_maps;
+mod mapped_mounts;
 mod midwife;
 mod watch;
 

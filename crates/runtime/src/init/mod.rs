@@ -251,6 +251,22 @@ pub(crate) enum StepError {
     Orphaned,
 }
 
+impl StepError {
+    /// Whether the kernel has refused with this error.
+    fn is(&self, error: rustix::io::Errno) -> bool {
+        match self {
+            Self::Doing { source, .. } | Self::Plain(source) => {
+                source.raw_os_error() == Some(error.raw_os_error())
+            }
+            Self::ProgramNotFound(_)
+            | Self::ProgramNotExecutable(_)
+            | Self::UserNotFound(_)
+            | Self::Refused(_)
+            | Self::Orphaned => false,
+        }
+    }
+}
+
 impl From<rustix::io::Errno> for StepError {
     fn from(error: rustix::io::Errno) -> Self {
         Self::Plain(error.into())

@@ -273,7 +273,10 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
 
 impl ProcessInit<'_> {
     /// Waits for one message of the parent, and for no other.
-    fn expect_message(&self, is_expected: fn(&Message) -> bool) -> Result<(), StepError> {
+    pub(super) fn expect_message(
+        &self,
+        is_expected: fn(&Message) -> bool,
+    ) -> Result<(), StepError> {
         let message = self.await_message()?;
         if is_expected(&message) {
             return Ok(());

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use linux::mounts::{Attributes, Change, Depth, Propagation};
 use linux::overlay::Changes;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, openat2, statx,
+};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags,
@@ -30,7 +32,11 @@ pub(super) fn detach(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
         return Ok(());
     }
     let (propagation, depth) =
-        init.plan.root_propagation.unwrap_or((Propagation::Slave, Depth::Recursive));
+        match init.plan.root_propagation.unwrap_or((Propagation::Slave, Depth::Recursive)) {
+            // The root has still to be bound: it is made so when it is in its place.
+            (Propagation::Unbindable, depth) => (Propagation::Private, depth),
+            other => other,
+        };
     let root = open_place(Path::new("/"))?;
     linux::mounts::change(
         root.as_fd(),
@@ -56,7 +62,10 @@ pub(super) fn mount(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
         }
     };
     let target = open_place(&place).doing(|| place.display().to_string())?;
-    if init.plan.root_propagation.is_some_and(|(kind, _)| kind == Propagation::Shared) {
+    let stays_shared = |(kind, depth)| {
+        kind == Propagation::Shared || (kind != Propagation::Slave && depth == Depth::One)
+    };
+    if init.plan.root_propagation.is_some_and(stays_shared) {
         keep_from_spreading(&place)?;
         // A shared mount cannot become the root; it is shared again once it has.
         let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
@@ -82,12 +91,26 @@ fn open_place(path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// A copy of the mounts at `path`, to be put elsewhere.
+/// A copy of the mounts at `path`, to be put elsewhere. Not through symlinks: whoever has made
+/// the folder could have it lead to the host's own files.
 fn clone_tree(path: &Path) -> Result<OwnedFd, StepError> {
+    if path.parent().is_none() {
+        return Err(StepError::Refused("root.path: it is the host's own root".to_owned()));
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::LOOP) => {
+            let text =
+                format!("root.path: `{}` is a symlink, or leads through one", path.display());
+            return Err(StepError::Refused(text));
+        }
+        result => result.doing(|| path.display().to_string())?,
+    };
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE;
-    open_tree(CWD, path, flags).doing(|| path.display().to_string())
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(&folder, "", flags).doing(|| path.display().to_string())
 }
 
 /// On a host whose mounts are shared, and with a configuration that keeps them so, the root

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use linux::mounts::{Attributes, Depth};
-use oci::runtime::Mount;
+use oci::runtime::{LinuxIdMapping, Mount};
 
 use crate::error::ProcessError;
 use crate::mount_options::MountOptions;
@@ -15,8 +15,21 @@ pub(crate) struct PlannedMount<'a> {
     pub(crate) source: Option<PathBuf>,
     pub(crate) destination: PathBuf,
     pub(crate) options: MountOptions,
+    pub(crate) mapping: Option<MountMapping<'a>>,
     /// Something has to be made in it first.
     pub(crate) is_made_read_only_later: bool,
+}
+
+/// Which owners a mount shows its files to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MountMapping<'a> {
+    /// As the container's user namespace has it.
+    Containers(Depth),
+    Own {
+        users: &'a [LinuxIdMapping],
+        groups: &'a [LinuxIdMapping],
+        depth: Depth,
+    },
 }
 
 /// What a mount shows.
@@ -69,22 +82,24 @@ fn plan_mount<'a>(
     mount: &'a Mount,
     bundle: &Path,
 ) -> Result<PlannedMount<'a>, (&'static str, String)> {
-    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-        return Err(("uidMappings", "is not supported".to_owned()));
-    }
     let words = mount.options().as_deref().unwrap_or_default();
-    let options = MountOptions::parse(words).map_err(|error| ("options", error))?;
+    let options = MountOptions::parse(words);
     let typ = mount.typ().as_deref().unwrap_or_default();
     let kind = match (options.bind, typ) {
         (Some(depth), _) => MountKind::Bind(depth),
         (None, "bind") => MountKind::Bind(Depth::One),
         (None, "cgroup") => MountKind::Cgroup,
+        (None, "") if options.remount => MountKind::Bind(Depth::One),
         (None, "") => return Err(("type", "is missing".to_owned())),
         (None, typ) => MountKind::FileSystem(typ),
     };
     let destination = clean(mount.destination());
     check_proc(kind, &destination).map_err(|error| ("destination", error))?;
+    if destination == Path::new("/") && !options.remount {
+        return Err(("destination", "it is the container's root itself".to_owned()));
+    }
     let source = match (kind, mount.source()) {
+        (MountKind::Bind(_), None) if options.remount => None,
         (MountKind::Bind(_), None) => return Err(("source", "is missing".to_owned())),
         // An absolute source stays what it is.
         (MountKind::Bind(_), Some(source)) => Some(bundle.join(source)),
@@ -96,10 +111,34 @@ fn plan_mount<'a>(
     if options.copies_up && kind != MountKind::FileSystem("tmpfs") {
         return Err(("options", "`tmpcopyup` is for a tmpfs only".to_owned()));
     }
+    let mapping = mapping(mount, &options)?;
+    if mapping.is_some() && !matches!(kind, MountKind::Bind(_)) {
+        let reason = "id-mapped mounts are only supported for bind-mounts";
+        return Err(("options", reason.to_owned()));
+    }
     let is_made_read_only_later = kind == MountKind::FileSystem("tmpfs")
         && destination == Path::new("/dev")
         && options.attributes.set.contains(Attributes::RDONLY);
-    Ok(PlannedMount { kind, source, destination, options, is_made_read_only_later })
+    Ok(PlannedMount { kind, source, destination, options, mapping, is_made_read_only_later })
+}
+
+/// What `idmap`, `ridmap` and the two lists ask for.
+fn mapping<'a>(
+    mount: &'a Mount,
+    options: &MountOptions,
+) -> Result<Option<MountMapping<'a>>, (&'static str, String)> {
+    let users = mount.uid_mappings().as_deref().unwrap_or_default();
+    let groups = mount.gid_mappings().as_deref().unwrap_or_default();
+    let both = || "id-mapped mounts must have both uid and gid mappings specified".to_owned();
+    match (users.is_empty(), groups.is_empty()) {
+        (true, true) => Ok(options.maps_ids.map(MountMapping::Containers)),
+        (true, false) => Err(("uidMappings", both())),
+        (false, true) => Err(("gidMappings", both())),
+        (false, false) => {
+            let depth = options.maps_ids.unwrap_or(Depth::One);
+            Ok(Some(MountMapping::Own { users, groups, depth }))
+        }
+    }
 }
 
 /// The destination, absolute and without `.` and `..`. It starts at the root in any case.
@@ -165,7 +204,19 @@ mod tests {
 
     #[test]
     fn an_unknown_need_is_refused_by_name() {
-        let error = planned("bind", "/x", &["bind", "idmap"]).unwrap_err();
-        assert!(error.starts_with("options: `idmap`"), "{error}");
+        let error = planned("tmpfs", "/x", &["idmap"]).unwrap_err();
+        assert_eq!(error, "options: id-mapped mounts are only supported for bind-mounts");
+    }
+
+    #[test]
+    fn a_mapping_is_of_users_and_groups() {
+        let mapping = serde_json::json!([{"containerID": 0, "hostID": 1, "size": 1}]);
+        let mount = serde_json::json!({
+            "type": "bind", "source": "/a", "destination": "/b", "uidMappings": mapping,
+        });
+        let mount = serde_json::from_value(mount).unwrap();
+        let (field, reason) = plan_mount(&mount, Path::new("/bundle")).unwrap_err();
+        assert_eq!(field, "gidMappings");
+        assert_eq!(reason, "id-mapped mounts must have both uid and gid mappings specified");
     }
 }

@@ -14,6 +14,7 @@ mod exec;
 mod files;
 mod hooks;
 mod limits;
+mod mounts;
 mod namespaces;
 mod privileges;
 mod scheduling;
