@@ -39,7 +39,7 @@ mod seccomp;
 
 pub use cgroups::{
     BlockStatistics, Cgroup, CgroupError, CpuStatistics, CpusetStatistics, HugePageStatistics,
-    MemoryStatistics, MemoryUse, OutOfMemoryEvents, Pressure, Statistics, Waiting,
+    MemoryStatistics, MemoryUse, OutOfMemoryEvents, Pressure, Statistics, SubCgroup, Waiting,
 };
 pub use container::{
     Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, clean_up, create,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use oci::runtime::{Process, Spec};
 
+use crate::cgroups::SubCgroup;
+
 /// A container to create.
 #[derive(Debug)]
 pub struct CreateRequest<'a> {
@@ -70,6 +72,7 @@ pub struct ExecRequest<'a> {
     pub keyring: Keyring,
     /// As in [`CreateRequest::preserved_descriptors`].
     pub preserved_descriptors: u32,
+    pub sub_cgroup: SubCgroup,
 }
 
 impl<'a> ExecRequest<'a> {
@@ -82,6 +85,7 @@ impl<'a> ExecRequest<'a> {
             additional_groups: &[],
             keyring: Keyring::default(),
             preserved_descriptors: 0,
+            sub_cgroup: SubCgroup::Default,
         }
     }
 }

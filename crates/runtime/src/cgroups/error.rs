@@ -37,6 +37,16 @@ pub enum CgroupError {
     #[error("cannot freeze the cgroup `{path}`: it has not come to rest after {seconds} s")]
     NotFrozen { path: PathBuf, seconds: u64 },
 
+    // The words of these three are runc's.
+    #[error("bad sub cgroup path: {path}")]
+    BadSubPath { path: PathBuf },
+
+    #[error("unknown controller {name}: the container has no cgroup of it")]
+    UnknownController { name: String },
+
+    #[error("error adding pid of the new process to cgroups: cannot enter `{path}`")]
+    Enter { path: PathBuf, source: io::Error },
+
     #[error("cannot remove the cgroup `{path}`")]
     Remove { path: PathBuf, source: io::Error },
 }
@@ -44,7 +54,10 @@ pub enum CgroupError {
 impl Explain for CgroupError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotPossible { .. } => Kind::Invalid,
+            Self::NotPossible { .. }
+            | Self::BadSubPath { .. }
+            | Self::UnknownController { .. }
+            | Self::Enter { .. } => Kind::Invalid,
             // The kernel's words for a value that makes no sense, such as a processor that is
             // not there.
             Self::Write { source, .. } | Self::Limit { source, .. }
@@ -96,6 +109,9 @@ impl Explain for CgroupError {
             | Self::NotPossible { .. }
             | Self::DeviceRules { .. }
             | Self::NotFrozen { .. }
+            | Self::BadSubPath { .. }
+            | Self::UnknownController { .. }
+            | Self::Enter { .. }
             | Self::Remove { .. } => None,
         }
     }
@@ -108,8 +124,11 @@ pub(super) fn is_errno(error: &CgroupError, errno: rustix::io::Errno) -> bool {
         | CgroupError::Limit { source, .. }
         | CgroupError::Read { source, .. }
         | CgroupError::Create { source, .. }
+        | CgroupError::Enter { source, .. }
         | CgroupError::Remove { source, .. } => source.raw_os_error() == Some(errno.raw_os_error()),
         CgroupError::Occupied { .. }
+        | CgroupError::BadSubPath { .. }
+        | CgroupError::UnknownController { .. }
         | CgroupError::NoController { .. }
         | CgroupError::NotPossible { .. }
         | CgroupError::DeviceRules { .. }

@@ -4,9 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::CgroupError;
+use super::error::is_errno;
 
 /// Writes `value` to the file `name` of the cgroup `folder`.
 // Numbers, and strings made for the purpose: a reference would only be noise.
@@ -69,6 +71,36 @@ pub(super) fn processes(folder: &Path) -> Result<Vec<Pid>, CgroupError> {
     Ok(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect())
 }
 
+/// The processes listed in a cgroup and in those below, which the container itself has made.
+pub(super) fn processes_below(folder: &Path) -> Result<Vec<Pid>, CgroupError> {
+    let mut all = match processes(folder) {
+        // The branches of a tree with threads for leaves list nobody.
+        Err(error) if is_errno(&error, Errno::OPNOTSUPP) => Vec::new(),
+        result => result?,
+    };
+    let entries = fs::read_dir(folder)
+        .map_err(|source| CgroupError::Read { file: folder.to_owned(), source })?;
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // It may be gone by now.
+            all.extend(processes_below(&entry.path()).unwrap_or_default());
+        }
+    }
+    Ok(all)
+}
+
+/// Moves a process into a cgroup.
+pub(super) fn admit(folder: &Path, process: Pid) -> Result<(), CgroupError> {
+    match write(folder, "cgroup.procs", process.as_raw_nonzero()) {
+        // It has ended by itself meanwhile.
+        Err(error) if is_errno(&error, Errno::SRCH) => Ok(()),
+        Err(CgroupError::Write { source, .. }) => {
+            Err(CgroupError::Enter { path: folder.to_owned(), source })
+        }
+        result => result,
+    }
+}
+
 /// Makes a cgroup and what is missing above it. One that is there is as good, as long as
 /// nobody lives in it.
 pub(super) fn create(path: &Path) -> Result<(), CgroupError> {
@@ -102,30 +134,6 @@ fn check_empty(path: &Path) -> Result<(), CgroupError> {
         }
         None => Ok(()),
     }
-}
-
-/// Removes a cgroup, and those that the container made below it.
-pub(super) fn remove(path: &Path) -> Result<(), CgroupError> {
-    match remove_tree(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(CgroupError::Remove { path: path.into(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    let Err(error) = fs::remove_dir(path) else { return Ok(()) };
-    if error.kind() != io::ErrorKind::ResourceBusy {
-        return Err(error);
-    }
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
-        }
-    }
-    fs::remove_dir(path)
 }
 
 #[cfg(test)]

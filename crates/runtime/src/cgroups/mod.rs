@@ -20,7 +20,9 @@ mod error;
 mod files;
 mod limit;
 mod out_of_memory;
+mod removal;
 mod statistics;
+mod sub_cgroup;
 mod unified_folder;
 mod version1;
 mod version2;
@@ -38,6 +40,8 @@ pub use statistics::{
     BlockStatistics, CpuStatistics, CpusetStatistics, HugePageStatistics, MemoryStatistics,
     MemoryUse, Pressure, Statistics, Waiting,
 };
+pub use sub_cgroup::SubCgroup;
+pub(crate) use sub_cgroup::{Entry, is_no_place_to_live};
 
 /// Where every host mounts its cgroups.
 pub(crate) const MOUNT_POINT: &str = "/sys/fs/cgroup";
@@ -53,6 +57,12 @@ pub(crate) trait Driver: Debug {
 
     /// Moves a process in, as far as being born in [`Driver::birthplace`] did not.
     fn admit(&self, process: Pid) -> Result<(), CgroupError>;
+
+    /// Where a further process is to go.
+    fn entry(&self, sub: &SubCgroup) -> Result<Entry, CgroupError>;
+
+    /// The folder of version 2 where a process lives, which the container may have made itself.
+    fn present_place(&self, process: Pid) -> Option<PathBuf>;
 
     /// Whether memory counts from a process's birth on, so that a small limit set at once could
     /// be used up by making the container.
@@ -126,15 +136,37 @@ impl Cgroup {
     }
 
     /// The cgroup of a container that another process made.
-    pub(crate) fn open(path: &Path) -> Result<Self, CgroupError> {
+    pub(crate) fn of(path: &Path) -> Self {
         let path = below_the_hierarchy(path);
         let driver: Box<dyn Driver> = match layout() {
-            Layout::Unified => Box::new(version2::Version2::open(&path)?),
+            Layout::Unified => Box::new(version2::Version2::of(&path)),
             Layout::Version1 { with_unified } => {
-                Box::new(version1::Version1::open(&path, with_unified)?)
+                Box::new(version1::Version1::of(&path, with_unified))
             }
         };
-        Ok(Self { driver })
+        Self { driver }
+    }
+
+    /// Where a further process is to go: `sub`, or where `first` lives if that is the better
+    /// place.
+    pub(crate) fn entry(&self, sub: &SubCgroup, first: Pid) -> Result<Entry, CgroupError> {
+        match self.driver.entry(sub) {
+            Err(CgroupError::Enter { source, .. })
+                if *sub == SubCgroup::Default && is_no_place_to_live(&source) =>
+            {
+                self.entry_beside(first).ok_or(CgroupError::Enter {
+                    path: self.paths().into_iter().next().unwrap_or_default(),
+                    source,
+                })
+            }
+            result => result,
+        }
+    }
+
+    /// The place of a process in version 2's hierarchy, for another to be born there.
+    pub(crate) fn entry_beside(&self, process: Pid) -> Option<Entry> {
+        let birthplace = sub_cgroup::open(&self.driver.present_place(process)?).ok()?;
+        Some(Entry { birthplace: Some(birthplace), folders: Vec::new() })
     }
 
     pub(crate) fn driver(&self) -> &dyn Driver {

@@ -1,7 +1,7 @@
 //! A folder in version 2's hierarchy, with what it can do even without any controller:
 //! list, freeze and kill processes, and decide about devices.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fs::File;
 use std::io::Seek as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
 use super::device_rules::DeviceRules;
-use super::{CgroupError, files};
+use super::{CgroupError, files, removal, sub_cgroup};
 
 /// How long a cgroup may take to come to rest. A process in an uninterruptible wait (a dead
 /// network file system, say) can hold it up for ever.
@@ -23,7 +23,8 @@ pub(super) const FREEZE_SECONDS_MAX: u64 = 10;
 #[derive(Debug)]
 pub(super) struct UnifiedFolder {
     pub(super) path: PathBuf,
-    folder: OwnedFd,
+    /// Opened where somebody is to be born in it.
+    folder: OnceCell<OwnedFd>,
     /// The device program that this process has attached.
     program: RefCell<Option<OwnedFd>>,
 }
@@ -31,23 +32,22 @@ pub(super) struct UnifiedFolder {
 impl UnifiedFolder {
     pub(super) fn create(path: PathBuf) -> Result<Self, CgroupError> {
         files::create(&path)?;
-        Self::open(path)
+        let folder = sub_cgroup::open(&path)?;
+        Ok(Self { path, folder: folder.into(), program: RefCell::new(None) })
     }
 
-    pub(super) fn open(path: PathBuf) -> Result<Self, CgroupError> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(folder) => Ok(Self { path, folder, program: RefCell::new(None) }),
-            Err(source) => Err(CgroupError::Read { file: path, source: source.into() }),
-        }
+    /// A folder that is there already, or was.
+    pub(super) fn of(path: PathBuf) -> Self {
+        Self { path, folder: OnceCell::new(), program: RefCell::new(None) }
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.folder.as_fd()
+    pub(super) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.folder.get().map(OwnedFd::as_fd)
     }
 
+    /// Every process, also in cgroups that the container has made below.
     pub(super) fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
-        files::processes(&self.path)
+        files::processes_below(&self.path)
     }
 
     /// Replaces the device rules.
@@ -129,7 +129,7 @@ impl UnifiedFolder {
     }
 
     pub(super) fn remove(&self) -> Result<(), CgroupError> {
-        files::remove(&self.path)
+        removal::remove(&self.path)
     }
 }
 

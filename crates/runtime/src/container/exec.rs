@@ -1,5 +1,6 @@
 //! A further process in a container.
 
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use linux::namespaces::Namespaces;
@@ -8,6 +9,7 @@ use oci::runtime::{ExecCPUAffinity, LinuxNamespaceType};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
+use crate::cgroups::{CgroupError, Entry, SubCgroup, is_no_place_to_live};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::init::{self, FilterSource, Identity, JoinInit, ProcessInit, Wait};
@@ -41,19 +43,21 @@ impl Container {
         let (channel, child_channel) =
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
         let filter = self.filter.compiled()?;
+        let mut entry = self.cgroup.entry(&request.sub_cgroup, self.pid)?;
         // An ordinary user has no way back from a detour.
         let is_escorted = self.has_user_namespace() && !rustix::process::geteuid().is_root();
         let detour = if is_escorted { Detour::default() } else { self.enter_pid_namespace()? };
         let affinity = request.process.exec_cpu_affinity().clone();
         // It may be born in the cgroup: what it has before, it has from this process.
         let confined = affinity::take_initial(affinity.as_ref())?;
-        let birthplace = self.cgroup.driver().birthplace();
-        let cloned = if is_escorted {
-            let score = request.process.oom_score_adj();
-            midwife::clone_further(self.pidfd.as_fd(), self.pid_namespace(), score, birthplace)
-        } else {
-            clone_process(Namespaces::empty(), birthplace)
-        };
+        let score = request.process.oom_score_adj();
+        let cloned = self.clone_into(&mut entry, &request.sub_cgroup, |birthplace| {
+            if is_escorted {
+                midwife::clone_further(self.pidfd.as_fd(), self.pid_namespace(), score, birthplace)
+            } else {
+                clone_process(Namespaces::empty(), birthplace)
+            }
+        });
         if let Ok(Cloned::Child) = cloned {
             // This is the new process. It never comes back.
             std::mem::forget((detour, confined));
@@ -63,9 +67,9 @@ impl Container {
         drop(confined);
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
         drop((child_channel, request));
-        match cloned.map_err(ProcessError::system("clone a process"))? {
+        match cloned? {
             Cloned::Parent { child: pid, pidfd } => {
-                self.accompany(pid, pidfd, &channel, affinity.as_ref())
+                self.accompany(pid, pidfd, &channel, &entry, affinity.as_ref())
             }
             Cloned::Child => unreachable!("handled above"),
         }
@@ -81,6 +85,30 @@ impl Container {
             true => ThreadNameSpaceType::PROCESS_ID,
             false => ThreadNameSpaceType::empty(),
         }
+    }
+
+    /// The second attempt is for a container that has become a tree of cgroups: its own is a
+    /// branch now, which the kernel finds busy.
+    fn clone_into(
+        &self,
+        entry: &mut Entry,
+        sub: &SubCgroup,
+        clone: impl Fn(Option<BorrowedFd<'_>>) -> io::Result<Cloned>,
+    ) -> Result<Cloned, ProcessError> {
+        match clone(entry.birthplace()) {
+            Err(error) if is_no_place_to_live(&error) => {
+                let beside = match sub {
+                    SubCgroup::Default => self.cgroup.entry_beside(self.pid),
+                    SubCgroup::Everywhere(_) | SubCgroup::Of(_) => None,
+                };
+                let path = self.cgroup.paths().into_iter().next().unwrap_or_default();
+                let busy = CgroupError::Enter { path, source: error };
+                *entry = beside.ok_or(busy)?;
+                clone(entry.birthplace())
+            }
+            cloned => cloned,
+        }
+        .map_err(ProcessError::system("clone a process"))
     }
 
     fn enter_pid_namespace(&self) -> Result<Detour, ProcessError> {
@@ -144,10 +172,11 @@ impl Container {
         pid: Pid,
         pidfd: OwnedFd,
         channel: &Channel,
+        entry: &Entry,
         affinity: Option<&ExecCPUAffinity>,
     ) -> Result<ExecProcess, ProcessError> {
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
-        let admitted = self.cgroup.driver().admit(pid).map_err(ProcessError::from);
+        let admitted = entry.admit(pid).map_err(ProcessError::from);
         let admitted = admitted.and_then(|()| affinity::set_final(pid, affinity));
         let result = admitted.and_then(|()| {
             channel

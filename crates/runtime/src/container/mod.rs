@@ -157,7 +157,7 @@ impl Container {
             channel: None,
             terminal: None,
             warnings: Vec::new(),
-            cgroup: Cgroup::open(&cgroup_path(id, spec))?,
+            cgroup: Cgroup::of(&cgroup_path(id, spec)),
             further: RefCell::default(),
             filter: rules.map_or(KeptFilter::None, |rules| KeptFilter::Rules(Box::new(rules))),
             rlimits: rlimits_of(spec.process().as_ref()),
@@ -183,7 +183,7 @@ impl Container {
             reap(process.as_fd());
         }
         reap(self.pidfd.as_fd());
-        let removed = watch::await_empty(&self.cgroup).and_then(|()| self.cgroup.driver().remove());
+        let removed = self.cgroup.driver().remove();
         let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle);
         let warnings = run_poststop_hooks(&self.poststop, &state);
         removed.and(killed.or_else(ignore_missing)).map(|()| warnings)
@@ -198,14 +198,9 @@ impl Container {
 /// Removes what is left of a container whose first process has ended: as [`Container::delete`],
 /// for a container of another process's.
 pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<Vec<String>, DeleteError> {
-    let removed = match Cgroup::open(&cgroup_path(id, spec)) {
-        Ok(cgroup) => {
-            let killed = cgroup.kill_all().or_else(ignore_missing);
-            let removed = watch::await_empty(&cgroup).and_then(|()| cgroup.driver().remove());
-            removed.and(killed)
-        }
-        Err(error) => ignore_missing(error),
-    };
+    let cgroup = Cgroup::of(&cgroup_path(id, spec));
+    let killed = cgroup.kill_all().or_else(ignore_missing);
+    let removed = cgroup.driver().remove().and(killed);
     let state = plan::state(spec.version(), id, "stopped", 0, bundle);
     let warnings = run_poststop_hooks(&hooks_of(spec, Hooks::poststop), &state);
     removed.map(|()| warnings)
@@ -219,7 +214,7 @@ fn run_poststop_hooks(hooks: &[Hook], state: &str) -> Vec<String> {
 
 /// What still runs of a container whose first process has ended.
 pub fn processes_left(id: &str, spec: &Spec) -> Result<Vec<Pid>, CgroupError> {
-    let processes = Cgroup::open(&cgroup_path(id, spec)).and_then(|cgroup| cgroup.processes());
+    let processes = Cgroup::of(&cgroup_path(id, spec)).processes();
     processes.or_else(|error| ignore_missing(error).map(|()| Vec::new()))
 }
 

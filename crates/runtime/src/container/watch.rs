@@ -1,18 +1,13 @@
 //! Following a process of a container until it runs its program, or ends.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use crate::cgroups::{Cgroup, CgroupError};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
-
-/// How long killed processes may take to be gone.
-const EMPTY_SECONDS_MAX: u64 = 10;
 
 /// Waits until a process runs its program: the channel closes without a word of failure.
 pub(super) fn await_execution(
@@ -70,29 +65,4 @@ pub(super) fn out_of_turn(message: &Message) -> ProcessError {
 pub(super) fn await_end(pidfd: BorrowedFd<'_>) {
     let mut waiting = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     while matches!(poll(&mut waiting, None), Err(Errno::INTR)) {}
-}
-
-/// Waits until a cgroup whose processes were killed has none left. The first process took those
-/// of its pid namespace along; without one, the last may need a moment.
-pub(super) fn await_empty(cgroup: &Cgroup) -> Result<(), CgroupError> {
-    let deadline = Instant::now() + Duration::from_secs(EMPTY_SECONDS_MAX);
-    loop {
-        let left = match cgroup.processes() {
-            Ok(left) => left,
-            // The folder is gone already.
-            Err(_) => return Ok(()),
-        };
-        let Some(process) = left.first() else { return Ok(()) };
-        if Instant::now() >= deadline {
-            return Ok(());
-        }
-        if let Ok(pidfd) =
-            rustix::process::pidfd_open(*process, rustix::process::PidfdFlags::empty())
-        {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = rustix::event::Timespec::try_from(left).expect("ten seconds are short");
-            let mut waiting = [PollFd::new(&pidfd, PollFlags::IN)];
-            let _ = poll(&mut waiting, Some(&left));
-        }
-    }
 }

@@ -18,5 +18,6 @@ mod mounts;
 mod namespaces;
 mod privileges;
 mod scheduling;
+mod sub_cgroups;
 mod switches;
 mod terminal;

@@ -19,9 +19,15 @@ use rustix::process::Pid;
 use super::device_rules::DeviceRules;
 use super::limit::{block_is_set, cpu_is_set, cpuset_is_set, is_set, memory_is_set};
 use super::unified_folder::{FREEZE_SECONDS_MAX, UnifiedFolder, folder_path, kill};
-use super::{CgroupError, Driver, Folder, MOUNT_POINT, OutOfMemoryEvents, Statistics, files};
+use super::{
+    CgroupError, Driver, Entry, Folder, MOUNT_POINT, OutOfMemoryEvents, Statistics, SubCgroup,
+    files, removal, sub_cgroup,
+};
 
 pub(super) use limits::check;
+
+/// Where hosts with version 1 mount version 2's hierarchy.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
 /// Every hierarchy that can carry something of the configuration's.
 const HIERARCHIES: [&str; 12] = [
@@ -44,9 +50,8 @@ impl Version1 {
         resources: &LinuxResources,
         with_unified: bool,
     ) -> Result<Self, CgroupError> {
-        let unified = with_unified
-            .then(|| UnifiedFolder::create(folder_path("/sys/fs/cgroup/unified", path)))
-            .transpose()?;
+        let unified =
+            with_unified.then(|| UnifiedFolder::create(folder_path(UNIFIED, path))).transpose()?;
         let this = Self { path: path.to_owned(), unified, hierarchies: RefCell::new(Vec::new()) };
         let made = this.make_folders(resources);
         if made.is_err() {
@@ -67,13 +72,11 @@ impl Version1 {
         Ok(())
     }
 
-    pub(super) fn open(path: &Path, with_unified: bool) -> Result<Self, CgroupError> {
-        let unified = with_unified
-            .then(|| UnifiedFolder::open(folder_path("/sys/fs/cgroup/unified", path)))
-            .transpose()?;
+    pub(super) fn of(path: &Path, with_unified: bool) -> Self {
+        let unified = with_unified.then(|| UnifiedFolder::of(folder_path(UNIFIED, path)));
         let hierarchies =
             HIERARCHIES.into_iter().filter(|hierarchy| folder(hierarchy, path).exists()).collect();
-        Ok(Self { path: path.to_owned(), unified, hierarchies: RefCell::new(hierarchies) })
+        Self { path: path.to_owned(), unified, hierarchies: RefCell::new(hierarchies) }
     }
 
     fn has_folder(&self, hierarchy: &str) -> bool {
@@ -127,7 +130,7 @@ impl Version1 {
                 return Ok(());
             }
             for process in new {
-                admit(&folder, process)?;
+                files::admit(&folder, process)?;
                 moved.push(process);
             }
         }
@@ -141,14 +144,33 @@ impl Version1 {
 
 impl Driver for Version1 {
     fn birthplace(&self) -> Option<BorrowedFd<'_>> {
-        self.unified.as_ref().map(UnifiedFolder::as_fd)
+        self.unified.as_ref().and_then(UnifiedFolder::birthplace)
     }
 
     fn admit(&self, process: Pid) -> Result<(), CgroupError> {
         self.hierarchies
             .borrow()
             .iter()
-            .try_for_each(|hierarchy| admit(&self.folder(hierarchy), process))
+            .try_for_each(|hierarchy| files::admit(&self.folder(hierarchy), process))
+    }
+
+    fn entry(&self, sub: &SubCgroup) -> Result<Entry, CgroupError> {
+        let hierarchies = self.hierarchies.borrow();
+        let unified = self.unified.is_some().then_some("unified");
+        sub.check(&hierarchies.iter().copied().chain(unified).collect::<Vec<_>>())?;
+        let birthplace = self.unified.as_ref().map(|unified| {
+            let folder = sub.below(&unified.path, "unified")?;
+            sub_cgroup::open(&folder)
+        });
+        let folders = hierarchies.iter().map(|name| sub.below(&self.folder(name), name));
+        Ok(Entry {
+            birthplace: birthplace.transpose()?,
+            folders: folders.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn present_place(&self, process: Pid) -> Option<PathBuf> {
+        self.unified.as_ref().and_then(|_| sub_cgroup::present_place(UNIFIED, process))
     }
 
     fn counts_memory_from_birth(&self) -> bool {
@@ -173,7 +195,7 @@ impl Driver for Version1 {
     fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
         match &self.unified {
             Some(unified) => unified.processes(),
-            None => files::processes(&self.freezer()),
+            None => files::processes_below(&self.freezer()),
         }
     }
 
@@ -243,11 +265,12 @@ impl Driver for Version1 {
     }
 
     fn remove(&self) -> Result<(), CgroupError> {
+        // First the hierarchy that tells when everybody has gone.
         let unified = self.unified.as_ref().map_or(Ok(()), UnifiedFolder::remove);
         // Goes on after an error, so that as little as possible is left.
         let mut result = unified;
         for hierarchy in self.hierarchies.borrow().iter() {
-            result = result.and(files::remove(&self.folder(hierarchy)));
+            result = result.and(removal::remove(&self.folder(hierarchy)));
         }
         result
     }
@@ -255,18 +278,6 @@ impl Driver for Version1 {
 
 fn folder(hierarchy: &str, path: &Path) -> PathBuf {
     Path::new(MOUNT_POINT).join(hierarchy).join(path)
-}
-
-fn admit(folder: &Path, process: Pid) -> Result<(), CgroupError> {
-    match files::write(folder, "cgroup.procs", process.as_raw_nonzero()) {
-        // It has ended by itself meanwhile.
-        Err(CgroupError::Write { source, .. })
-            if source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-        {
-            Ok(())
-        }
-        result => result,
-    }
 }
 
 /// Takes over the processors and memories of the folder above, in each folder where they are

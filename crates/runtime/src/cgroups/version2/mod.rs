@@ -5,13 +5,16 @@ mod limits;
 mod statistics;
 
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci::runtime::{LinuxDeviceCgroup, LinuxResources};
 use rustix::process::Pid;
 
 use super::unified_folder::{UnifiedFolder, folder_path};
-use super::{CgroupError, Driver, Folder, MOUNT_POINT, OutOfMemoryEvents, Statistics};
+use super::{
+    CgroupError, Driver, Entry, Folder, MOUNT_POINT, OutOfMemoryEvents, Statistics, SubCgroup,
+    sub_cgroup,
+};
 
 pub(super) use limits::check;
 pub(super) use statistics::cpu as cpu_statistics;
@@ -28,8 +31,8 @@ impl Version2 {
         Ok(Self { folder })
     }
 
-    pub(super) fn open(path: &Path) -> Result<Self, CgroupError> {
-        Ok(Self { folder: UnifiedFolder::open(folder_path(MOUNT_POINT, path))? })
+    pub(super) fn of(path: &Path) -> Self {
+        Self { folder: UnifiedFolder::of(folder_path(MOUNT_POINT, path)) }
     }
 
     fn path(&self) -> &Path {
@@ -39,11 +42,21 @@ impl Version2 {
 
 impl Driver for Version2 {
     fn birthplace(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.folder.as_fd())
+        self.folder.birthplace()
     }
 
     fn admit(&self, _process: Pid) -> Result<(), CgroupError> {
         Ok(())
+    }
+
+    fn entry(&self, sub: &SubCgroup) -> Result<Entry, CgroupError> {
+        sub.check(&[])?;
+        let birthplace = sub_cgroup::open(&sub.below(self.path(), "")?)?;
+        Ok(Entry { birthplace: Some(birthplace), folders: Vec::new() })
+    }
+
+    fn present_place(&self, process: Pid) -> Option<PathBuf> {
+        sub_cgroup::present_place(MOUNT_POINT, process)
     }
 
     fn counts_memory_from_birth(&self) -> bool {

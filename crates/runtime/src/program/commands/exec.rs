@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::{Capabilities, Capability, Process, Spec};
-use runtime::ExecRequest;
+use runtime::{ExecRequest, SubCgroup};
 
 use crate::command_line::{Call, Command, Count, Flag, Values};
 use crate::foreground;
@@ -46,6 +47,10 @@ pub(super) const COMMAND: Command = Command {
             "Pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in \
              total)",
         ),
+        Flag::texts(
+            "cgroup",
+            "run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>.",
+        ),
         Flag::switch("ignore-paused", "allow exec in a paused container"),
     ],
     arguments: Count::AtLeast(1),
@@ -70,6 +75,7 @@ fn run(call: &Call) -> anyhow::Result<ExitCode> {
         bail!("cannot exec in a paused container (use --ignore-paused to override)");
     }
     let process = process(values, &spec)?;
+    let sub_cgroup = sub_cgroup(values.texts("cgroup"))?;
     let (is_detached, has_terminal) = (values.is_on("detach"), process.terminal() == Some(true));
     let console = values.given("console-socket");
     foreground::check_terminal(has_terminal, is_detached, console.is_some())?;
@@ -83,6 +89,7 @@ fn run(call: &Call) -> anyhow::Result<ExitCode> {
     let mut running = container
         .exec(ExecRequest {
             preserved_descriptors: super::preserved(values)?,
+            sub_cgroup,
             ..ExecRequest::new(&process, stdio)
         })
         .map_err(foreground::in_runc_words)?;
@@ -100,6 +107,33 @@ fn run(call: &Call) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     foreground::wait(running.pidfd.as_fd(), running.terminal.take())
+}
+
+/// One path for all of the container's cgroups, or paths of controllers, whose names a comma
+/// may separate. The words are runc's.
+fn sub_cgroup<'a>(texts: impl Iterator<Item = &'a str>) -> anyhow::Result<SubCgroup> {
+    let texts: Vec<&str> = texts.collect();
+    let mut paths: Vec<(String, PathBuf)> = Vec::new();
+    for text in &texts {
+        let Some((controllers, path)) = text.split_once(':') else {
+            if texts.len() == 1 {
+                return Ok(SubCgroup::Everywhere(text.into()));
+            }
+            bail!("invalid --cgroup argument: {text} (missing <controller>: prefix)");
+        };
+        for controller in controllers.split(',') {
+            if controller.is_empty() {
+                bail!("invalid --cgroup argument: {text} (empty <controller> prefix)");
+            }
+            if paths.iter().any(|(known, _)| known == controller) {
+                bail!(
+                    "invalid --cgroup argument(s): controller {controller} specified multiple times"
+                );
+            }
+            paths.push((controller.to_owned(), path.into()));
+        }
+    }
+    Ok(if paths.is_empty() { SubCgroup::Default } else { SubCgroup::Of(paths) })
 }
 
 /// The process of a file, or the container's own with what the flags change.
@@ -194,4 +228,25 @@ fn add_capabilities<'a>(
     sets.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
     process.set_capabilities(Some(sets));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sub_cgroups_are_of_all_or_of_controllers() {
+        let parse = |texts: &[&str]| sub_cgroup(texts.iter().copied()).map_err(|e| e.to_string());
+        assert_eq!(parse(&[]), Ok(SubCgroup::Default));
+        assert_eq!(parse(&["a/b"]), Ok(SubCgroup::Everywhere("a/b".into())));
+        let of = |list: &[(&str, &str)]| {
+            let own = |(name, path): &(&str, &str)| ((*name).to_owned(), PathBuf::from(path));
+            Ok(SubCgroup::Of(list.iter().map(own).collect()))
+        };
+        let parsed = parse(&["memory:x", "cpu,cpuacct:y"]);
+        assert_eq!(parsed, of(&[("memory", "x"), ("cpu", "y"), ("cpuacct", "y")]));
+        for texts in [&["a", "b"][..], &[":x"], &["cpu:x", "cpu:y"]] {
+            assert!(parse(texts).is_err(), "{texts:?}");
+        }
+    }
 }
