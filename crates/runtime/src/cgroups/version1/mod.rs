@@ -65,6 +65,10 @@ impl Version1 {
         if self.unified.is_none() {
             self.make_folder("freezer", "freezer")?;
             self.make_folder("devices", "devices")?;
+            // Elsewhere the unified hierarchy counts processor time.
+            if is_mounted("cpuacct") {
+                self.make_folder("cpuacct", "cpuacct")?;
+            }
         }
         for (field, hierarchy) in hierarchies_needed(resources) {
             self.make_folder(field, hierarchy)?;
@@ -96,17 +100,28 @@ impl Version1 {
         if self.has_folder(hierarchy) {
             return Ok(false);
         }
-        if !Path::new(MOUNT_POINT).join(hierarchy).join("cgroup.procs").exists() {
+        if !is_mounted(hierarchy) {
             return Err(CgroupError::NoController { field, controller: hierarchy });
         }
         let path = self.folder(hierarchy);
-        files::create(&path)?;
+        match files::create(&path) {
+            // Some hosts mount `cpu` with `cpuacct`, and `net_cls` with `net_prio`.
+            Err(CgroupError::Occupied { .. }) if self.is_in_use(&path) => {}
+            result => result?,
+        }
         self.hierarchies.borrow_mut().push(hierarchy);
         if hierarchy == "cpuset" {
             // A new folder has no processor and no memory, and takes no process so.
             inherit_cpuset(&path)?;
         }
         Ok(true)
+    }
+
+    /// Whether a folder is the container's own, by another name.
+    fn is_in_use(&self, path: &Path) -> bool {
+        let real = |path: &Path| path.canonicalize().ok();
+        let hierarchies = self.hierarchies.borrow();
+        hierarchies.iter().any(|known| real(&self.folder(known)) == real(path))
     }
 
     /// Makes the folders that new limits of a running container need, and moves it there.
@@ -274,6 +289,10 @@ impl Driver for Version1 {
         }
         result
     }
+}
+
+fn is_mounted(hierarchy: &str) -> bool {
+    Path::new(MOUNT_POINT).join(hierarchy).join("cgroup.procs").exists()
 }
 
 fn folder(hierarchy: &str, path: &Path) -> PathBuf {
