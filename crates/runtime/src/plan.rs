@@ -4,6 +4,7 @@
 //! Nothing is ignored but annotations and the sections of other operating systems.
 
 mod kernel_parameters;
+pub(crate) mod labels;
 mod mounts;
 pub(crate) mod scheduling;
 
@@ -95,6 +96,7 @@ impl<'a> Plan<'a> {
         };
         let linux = spec.linux().as_ref().unwrap_or(&NO_LINUX);
         refuse_unsupported(linux)?;
+        labels::check_mounts(linux).map_err(|reason| invalid("linux.mountLabel", reason))?;
 
         let mut plan = Self {
             process,
@@ -365,14 +367,8 @@ pub(crate) fn check_process(field: &str, process: &Process) -> Result<(), Proces
     if !process.cwd().is_absolute() {
         return Err(invalid(format!("{field}.cwd"), "it has to be an absolute path"));
     }
-    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let unsupported = [
-        ("apparmorProfile", is_set(process.apparmor_profile())),
-        ("selinuxLabel", is_set(process.selinux_label())),
-    ];
-    if let Some((name, _)) = unsupported.iter().find(|(_, is_used)| *is_used) {
-        return Err(not_done(format!("{field}.{name}")));
-    }
+    labels::check_process(process)
+        .map_err(|(name, reason)| invalid(format!("{field}.{name}"), reason))?;
     check_scheduling(process)
         .map_err(|(name, reason)| invalid(format!("{field}.{name}"), reason))?;
     for limit in process.rlimits().iter().flatten() {
@@ -441,7 +437,6 @@ fn refuse_unsupported(linux: &Linux) -> Result<(), ProcessError> {
     let unsupported = [
         ("netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
         ("intelRdt", linux.intel_rdt().is_some()),
-        ("mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
         ("resources.memory.kernel", kernel_memory),
     ];
     match unsupported.iter().find(|(_, is_used)| *is_used) {
@@ -537,10 +532,8 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        let refused = refusal(|json| json["process"]["apparmorProfile"] = "x".into());
-        assert_eq!(refused, "process.apparmorProfile: is not supported");
-        let refused = refusal(|json| json["linux"]["mountLabel"] = "x".into());
-        assert_eq!(refused, "linux.mountLabel: is not supported");
+        let refused = refusal(|json| json["linux"]["intelRdt"] = serde_json::json!({}));
+        assert_eq!(refused, "linux.intelRdt: is not supported");
     }
 
     #[test]

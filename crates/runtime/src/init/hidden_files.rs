@@ -12,7 +12,7 @@ use rustix::mount::{
     fsopen,
 };
 
-use super::{ContainerInit, StepError, devices, mounts, root, rooted};
+use super::{ContainerInit, StepError, devices, labels, mounts, root, rooted};
 
 pub(super) fn hide(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     devices::make_read_only(init)?;
@@ -38,19 +38,24 @@ fn mask(
         result => result?,
     };
     if rooted::is_directory(&place)? {
-        return mask_folder(&place, empty);
+        return mask_folder(init, &place, empty);
     }
     let null = init.null_device.as_ref().expect("it is opened by an earlier step");
     Ok(root::attach(&clone_of(null)?, &place)?)
 }
 
 /// One empty file system covers all folders: made for the first, and shown at the others.
-fn mask_folder(place: &OwnedFd, empty: &mut Option<OwnedFd>) -> Result<(), StepError> {
+fn mask_folder(
+    init: &ContainerInit<'_>,
+    place: &OwnedFd,
+    empty: &mut Option<OwnedFd>,
+) -> Result<(), StepError> {
     if let Some(empty) = empty {
         return Ok(root::attach(&clone_of(empty)?, place)?);
     }
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "nr_blocks", "1")?;
+    labels::set_mount_label(&context, "tmpfs", &[], labels::of_mounts(init.linux))?;
     fsconfig_create(&context)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
     let made = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;

@@ -14,6 +14,7 @@ mod devices;
 mod hidden_files;
 mod identity;
 mod kernel_parameters;
+mod labels;
 mod limits;
 mod mounts;
 mod namespaces;
@@ -152,7 +153,7 @@ const fn step<T>(name: &'static str, run: fn(&mut T) -> Result<(), StepError>) -
 
 impl ContainerInit<'_> {
     /// Makes the container.
-    const STEPS: [Step<Self>; 21] = [
+    const STEPS: [Step<Self>; 22] = [
         // First, so that nothing later can reach a file of the parent's through `/proc/self/fd`.
         step("close the host's descriptors", namespaces::close_foreign_descriptors),
         step("keep the host's /proc", |init| limits::open_host_proc(&mut init.process)),
@@ -179,6 +180,9 @@ impl ContainerInit<'_> {
         step("hide kernel files", hidden_files::hide),
         step("make the working directory", root::make_working_directory),
         step("make the root read-only", root::make_read_only),
+        // Through the host's /proc, and right before that is gone: whatever this process executes
+        // from here on is confined.
+        step("confine the program", |init| labels::confine(&init.process)),
         // The last for which the host's files are in reach.
         step("change root", root::enter),
         // Whoever has not waited for it before does so now: no user code runs outside of it.
@@ -188,7 +192,7 @@ impl ContainerInit<'_> {
 
 impl JoinInit<'_> {
     /// Takes a process into a container.
-    const STEPS: [Step<Self>; 7] = [
+    const STEPS: [Step<Self>; 8] = [
         step("close the host's descriptors", namespaces::close_foreign_descriptors_to_join),
         step("keep the host's /proc", |init| limits::open_host_proc(&mut init.process)),
         // While the host's /proc is in reach.
@@ -196,6 +200,8 @@ impl JoinInit<'_> {
             limits::adjust_memory_score(&mut init.process)
         }),
         step("enter the cgroup", namespaces::await_cgroup_to_join),
+        // So is this.
+        step("confine the program", |init| labels::confine(&init.process)),
         step("join the container", namespaces::join_container),
         step("start a session", namespaces::start_session_to_join),
         step("open the terminal", |init| terminal::open_to_join(&mut init.process)),

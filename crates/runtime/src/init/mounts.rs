@@ -22,7 +22,7 @@ use crate::mount_options::MountOptions;
 use crate::plan::{MountKind, PlannedMount};
 
 use super::rooted::{self, Missing};
-use super::{ContainerInit, Doing as _, StepError, copy_up, namespaces, privileges, root};
+use super::{ContainerInit, Doing as _, StepError, copy_up, labels, namespaces, privileges, root};
 
 pub(super) fn mount_all(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let plan = init.plan;
@@ -176,7 +176,8 @@ fn file_system(
     let must_be_plain = matches!(kind, "proc" | "sysfs");
     let (place, was_there) = open_place(init.root(), &mount.destination, must_be_plain)?;
     let covered = if was_there { Covered::Folder(&place) } else { Covered::Nothing };
-    let made = match make_detached(mount, kind, covered) {
+    let label = labels::of_mounts(init.linux);
+    let made = match make_detached(mount, kind, covered, label) {
         Err(error) if error.is(Errno::PERM) => hosts_view(mount, kind, error)?,
         result => result?,
     };
@@ -189,6 +190,10 @@ fn file_system(
     }
     restrict(&made, &options)?;
     root::attach(&made, &place)?;
+    if let ("mqueue", Some(label)) = (kind, label) {
+        // It takes no label as an option.
+        labels::set_file_label(&made, label)?;
+    }
     Ok(made)
 }
 
@@ -226,7 +231,7 @@ fn unified_hierarchy(
     let has_namespace = init.plan.has_cgroup_namespace();
     let (place, _) = open_place(init.root(), &mount.destination, false)?;
     let made = if has_namespace {
-        match make_detached(mount, "cgroup2", Covered::Nothing) {
+        match make_detached(mount, "cgroup2", Covered::Nothing, None) {
             // In a user namespace that the cgroup namespace does not belong to.
             Err(error) if error.is(Errno::PERM) || error.is(Errno::BUSY) => {
                 view(own_folder(init).ok_or(error)?, mount)?
@@ -281,6 +286,7 @@ fn make_detached(
     mount: &PlannedMount<'_>,
     kind: &str,
     covered: Covered<'_>,
+    label: Option<&str>,
 ) -> Result<OwnedFd, StepError> {
     let context =
         fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).doing(|| format!("file system `{kind}`"))?;
@@ -295,6 +301,7 @@ fn make_detached(
         fsconfig_set_string(&context, "mode", format!("{mode:o}"))?;
     }
     set_file_system_options(&context, &mount.options)?;
+    labels::set_mount_label(&context, kind, &mount.options.data, label)?;
     fsconfig_create(&context).doing(|| root::kernel_log(&context))?;
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
 }
@@ -325,7 +332,8 @@ fn mount_hierarchies(init: &ContainerInit<'_>, mount: &PlannedMount<'_>) -> Resu
         is_made_read_only_later: true,
     };
     tmpfs.options.propagation.clear();
-    let made = make_detached(&tmpfs, "tmpfs", Covered::Folder(&place))?;
+    let made =
+        make_detached(&tmpfs, "tmpfs", Covered::Folder(&place), labels::of_mounts(init.linux))?;
     let later = tmpfs.options.attributes;
     tmpfs.options.attributes.set -= Attributes::RDONLY;
     restrict(&made, &tmpfs.options)?;

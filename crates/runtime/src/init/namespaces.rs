@@ -15,7 +15,8 @@ use crate::channel::{Channel, Message};
 use crate::request::Keyring;
 
 use super::{
-    ChildStdio, ContainerInit, Doing as _, JoinInit, ProcessInit, StepError, Wait, privileges,
+    ChildStdio, ContainerInit, Doing as _, JoinInit, ProcessInit, StepError, Wait, labels,
+    privileges,
 };
 
 pub(super) fn close_foreign_descriptors(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
@@ -105,7 +106,7 @@ fn become_namespace_root() -> Result<(), StepError> {
 /// A session and a keyring of its own: no terminal of the host's, no keys of the host's.
 pub(super) fn start_session(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     setsid()?;
-    if let Some(keyring) = join_keyring(&init.process)? {
+    if let Some(keyring) = labels::with_labelled_keys(&init.process, join_keyring)? {
         // Whoever may search it can join it: that is how a further process finds it by its name.
         // In a user namespace that process is somebody else to the kernel.
         let is_own_user = !init.plan.has_user_namespace();

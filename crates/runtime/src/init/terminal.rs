@@ -12,7 +12,9 @@ use linux::mounts::Depth;
 
 use crate::channel::Message;
 
-use super::{ChildStdio, ContainerInit, Doing as _, ProcessInit, StepError, mounts, root, rooted};
+use super::{
+    ChildStdio, ContainerInit, Doing as _, ProcessInit, StepError, labels, mounts, root, rooted,
+};
 
 /// `f_type` of the terminals' file system. See `statfs(2)`.
 const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
@@ -21,6 +23,9 @@ const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
 pub(super) fn open_for_container(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     let root = init.root.as_ref().expect("it is mounted by an earlier step");
     let Some(terminal) = open(&mut init.process, root.as_fd())? else { return Ok(()) };
+    if let Some(label) = labels::of_mounts(init.linux) {
+        labels::set_file_label(&terminal, label)?;
+    }
     if init.plan.has_foreign_dev {
         return Ok(());
     }

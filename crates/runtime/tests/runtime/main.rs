@@ -13,6 +13,7 @@ mod errors;
 mod exec;
 mod files;
 mod hooks;
+mod labels;
 mod limits;
 mod mounts;
 mod namespaces;
