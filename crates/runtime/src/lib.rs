@@ -47,4 +47,4 @@ pub use container::{
 };
 pub use error::ProcessError;
 pub use mount_options::mount_option_names;
-pub use request::{ChangeRoot, CreateRequest, ExecRequest, Keyring, Root, Stdio};
+pub use request::{CgroupNeed, ChangeRoot, CreateRequest, ExecRequest, Keyring, Root, Stdio};

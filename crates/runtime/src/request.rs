@@ -31,6 +31,7 @@ pub struct CreateRequest<'a> {
     pub start_socket: Option<OwnedFd>,
     pub change_root: ChangeRoot,
     pub keyring: Keyring,
+    pub cgroup_need: CgroupNeed,
     /// How many of this process's descriptors, from 3 on, stay open in the program. All of
     /// them have to be open.
     pub preserved_descriptors: u32,
@@ -51,6 +52,7 @@ impl<'a> CreateRequest<'a> {
             start_socket: None,
             change_root: ChangeRoot::default(),
             keyring: Keyring::default(),
+            cgroup_need: CgroupNeed::default(),
             preserved_descriptors: 0,
         }
     }
@@ -99,6 +101,16 @@ pub enum ChangeRoot {
     /// By moving the root's mount over `/` and `chroot(2)`, for a host whose root is an initial
     /// file system, which cannot be pivoted. The host's mounts stay below, out of sight only.
     Chroot,
+}
+
+/// Whether a container can do without a cgroup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CgroupNeed {
+    #[default]
+    Always,
+    /// It has none where this process may not make one, unless something is to be limited: as
+    /// for the containers of ordinary users.
+    IfAllowed,
 }
 
 /// The kernel's session keyring, in which programs keep secrets: see `keyrings(7)`.

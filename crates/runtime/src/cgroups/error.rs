@@ -47,6 +47,9 @@ pub enum CgroupError {
     #[error("error adding pid of the new process to cgroups: cannot enter `{path}`")]
     Enter { path: PathBuf, source: io::Error },
 
+    #[error("the container has no cgroup, since its user may not make one")]
+    Absent,
+
     #[error("cannot remove the cgroup `{path}`")]
     Remove { path: PathBuf, source: io::Error },
 }
@@ -68,7 +71,7 @@ impl Explain for CgroupError {
             {
                 Kind::Invalid
             }
-            Self::NoController { .. } => Kind::NotImplemented,
+            Self::NoController { .. } | Self::Absent => Kind::NotImplemented,
             Self::Occupied { .. } => Kind::Conflict,
             Self::Create { .. }
             | Self::Write { .. }
@@ -102,6 +105,11 @@ impl Explain for CgroupError {
             Self::Limit { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("this kernel has no `{}`", file.display()))
             }
+            Self::Absent => Some(
+                "on a host with cgroup v2, systemd delegates cgroups to its users: see \
+                 `Delegate=` in systemd.resource-control(5)"
+                    .to_owned(),
+            ),
             Self::Write { .. }
             | Self::Limit { .. }
             | Self::Create { .. }
@@ -113,6 +121,21 @@ impl Explain for CgroupError {
             | Self::UnknownController { .. }
             | Self::Enter { .. }
             | Self::Remove { .. } => None,
+        }
+    }
+}
+
+impl CgroupError {
+    /// Whether it is this process's rights that are missing.
+    pub(super) fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Create { source, .. }
+            | Self::Write { source, .. }
+            | Self::DeviceRules { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            _ => false,
         }
     }
 }
@@ -132,6 +155,7 @@ pub(super) fn is_errno(error: &CgroupError, errno: rustix::io::Errno) -> bool {
         | CgroupError::NoController { .. }
         | CgroupError::NotPossible { .. }
         | CgroupError::DeviceRules { .. }
+        | CgroupError::Absent
         | CgroupError::NotFrozen { .. } => false,
     }
 }

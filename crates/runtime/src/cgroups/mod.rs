@@ -15,6 +15,7 @@
 //!
 //! `cgroupsPath` starts at the root of each hierarchy, not at this process's own cgroup.
 
+mod absent;
 mod device_rules;
 mod error;
 mod files;
@@ -52,6 +53,11 @@ pub(crate) const MOUNT_POINT: &str = "/sys/fs/cgroup";
 /// time, with only the fields that change. Every operation but `remove` can be called again
 /// with the same result.
 pub(crate) trait Driver: Debug {
+    /// Whether there is nothing at all behind it.
+    fn is_absent(&self) -> bool {
+        false
+    }
+
     /// The folder that a process can be cloned into, if there is one.
     fn birthplace(&self) -> Option<BorrowedFd<'_>>;
 
@@ -133,6 +139,47 @@ impl Cgroup {
             }
         };
         Ok(Self { driver })
+    }
+
+    /// The same for a container that can do without, if this process may not make one: then
+    /// nothing can be limited.
+    pub(crate) fn create_if_allowed(
+        path: &Path,
+        resources: &LinuxResources,
+    ) -> Result<Self, CgroupError> {
+        let is_allowed = absent::may_move_to(&below_the_hierarchy(path), layout());
+        let created =
+            if is_allowed { Self::create(path, resources) } else { Err(CgroupError::Absent) };
+        match created {
+            Err(CgroupError::Absent) if absent::sets_limits(resources) => Err(CgroupError::Absent),
+            Err(CgroupError::Absent) => Ok(Self::absent()),
+            Err(error) if error.is_forbidden() && !absent::sets_limits(resources) => {
+                Ok(Self::absent())
+            }
+            result => result,
+        }
+    }
+
+    /// That of a container that was made without one.
+    pub(crate) fn absent() -> Self {
+        Self { driver: Box::new(absent::Absent) }
+    }
+
+    /// Whether there is none.
+    pub fn is_absent(&self) -> bool {
+        self.driver.is_absent()
+    }
+
+    /// As [`Driver::set_device_rules`]; where that is forbidden, an ordinary user's container
+    /// has no need of it: what it may do with devices is what its user may.
+    pub(crate) fn set_device_rules_if_allowed(
+        &self,
+        rules: &[LinuxDeviceCgroup],
+    ) -> Result<(), CgroupError> {
+        match self.driver.set_device_rules(rules) {
+            Err(error) if error.is_forbidden() => Ok(()),
+            result => result,
+        }
     }
 
     /// The cgroup of a container that another process made.

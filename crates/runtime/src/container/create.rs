@@ -22,7 +22,7 @@ use crate::init::{
     self, ChildStdio, ContainerInit, FilterSource, Identity, ProcessInit, StartHooks, Wait,
 };
 use crate::plan::Plan;
-use crate::request::{CreateRequest, Stdio};
+use crate::request::{CgroupNeed, CreateRequest, Stdio};
 use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
@@ -44,7 +44,10 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
         let reason = "whoever is not root needs one of type `user`";
         return Err(ProcessError::invalid("linux.namespaces", reason));
     }
-    let cgroup = Cgroup::create(&plan.cgroup_path, &plan.resources)?;
+    let cgroup = match request.cgroup_need {
+        CgroupNeed::Always => Cgroup::create(&plan.cgroup_path, &plan.resources)?,
+        CgroupNeed::IfAllowed => Cgroup::create_if_allowed(&plan.cgroup_path, &plan.resources)?,
+    };
     match clone_child(request, &plan, &cgroup) {
         Ok(birth) => birth.into_container(&plan, cgroup),
         Err(error) => {
@@ -74,6 +77,7 @@ struct Birth<'a> {
     id: &'a str,
     spec: &'a oci::runtime::Spec,
     bundle: &'a std::path::Path,
+    cgroup_need: CgroupNeed,
     pid: Pid,
     pidfd: OwnedFd,
     channel: Channel,
@@ -103,8 +107,8 @@ fn clone_child<'a>(
     detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
     match cloned.map_err(ProcessError::system("clone the container's process"))? {
         Cloned::Parent { child: pid, pidfd } => {
-            let CreateRequest { id, spec, bundle, .. } = request;
-            Ok(Birth { id, spec, bundle, pid, pidfd, channel })
+            let CreateRequest { id, spec, bundle, cgroup_need, .. } = request;
+            Ok(Birth { id, spec, bundle, cgroup_need, pid, pidfd, channel })
         }
         Cloned::Child => unreachable!("handled above"),
     }
@@ -249,7 +253,11 @@ impl Birth<'_> {
         if let Some(filter) = &filter {
             self.say(&Message::Filter(filter.instructions.clone()))?;
         }
-        driver.set_device_rules(plan.resources.devices().as_deref().unwrap_or_default())?;
+        let rules = plan.resources.devices().as_deref().unwrap_or_default();
+        match self.cgroup_need {
+            CgroupNeed::Always => driver.set_device_rules(rules)?,
+            CgroupNeed::IfAllowed => cgroup.set_device_rules_if_allowed(rules)?,
+        }
         if !driver.counts_memory_from_birth() {
             driver.limit(&plan.resources)?;
         }

@@ -142,6 +142,12 @@ impl Container {
         hooks::run("poststart", &self.poststart, &self.state("running"))
     }
 
+    /// The same container, if it was made without a cgroup.
+    #[must_use]
+    pub fn without_cgroup(self) -> Self {
+        Self { cgroup: Cgroup::absent(), ..self }
+    }
+
     /// A container that another process created, from what that one recorded.
     pub fn open(id: &str, spec: &Spec, bundle: PathBuf, pid: Pid) -> Result<Self, ProcessError> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())

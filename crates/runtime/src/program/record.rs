@@ -45,6 +45,9 @@ pub(crate) struct Record {
     pub(crate) bundle: PathBuf,
     pub(crate) rootfs: PathBuf,
     pub(crate) created: String,
+    /// Its user may not make one.
+    #[serde(default)]
+    pub(crate) lacks_cgroup: bool,
     /// What looking after a container needs of its configuration, which as a whole may be
     /// long: reading that is left to those who make processes.
     pub(crate) spec: Spec,
@@ -325,7 +328,8 @@ impl Known {
             return Ok(None);
         }
         let pid = Pid::from_raw(record.pid).context("the recorded process id makes no sense")?;
-        Ok(Some(Container::open(&record.id, spec, record.bundle.clone(), pid)?))
+        let container = Container::open(&record.id, spec, record.bundle.clone(), pid)?;
+        Ok(Some(if record.lacks_cgroup { container.without_cgroup() } else { container }))
     }
 
     pub(crate) fn status(&self) -> anyhow::Result<Status> {

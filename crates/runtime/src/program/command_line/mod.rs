@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::log::Log;
 
 pub(crate) use help::{of_command, of_program};
-pub(crate) use parse::parse;
+pub(crate) use parse::{boolean as parse_boolean, parse};
 
 /// Something to do.
 #[derive(Debug)]

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::Spec;
-use runtime::{ChangeRoot, Container, CreateRequest, Keyring, Root};
+use runtime::{CgroupNeed, ChangeRoot, Container, CreateRequest, Keyring, Root};
 
-use crate::command_line::{Call, Command, Flag};
+use crate::command_line::{Call, Command, Flag, parse_boolean};
 use crate::foreground;
 use crate::record::{Folder, NewFolder, Record, start_ticks};
+use crate::root::is_real_root;
 use crate::sockets::Receiver;
 
 const BUNDLE: Flag = Flag::text(
@@ -185,6 +186,7 @@ impl<'a> Making<'a> {
             start_socket,
             change_root: self.change_root(),
             keyring: self.keyring(),
+            cgroup_need: self.cgroup_need()?,
             preserved_descriptors: super::preserved(&self.call.values)?,
             ..CreateRequest::new(id, &self.spec, &self.bundle, root, stdio)
         })
@@ -204,6 +206,15 @@ impl<'a> Making<'a> {
         if self.call.values.is_on("no-pivot") { ChangeRoot::Chroot } else { ChangeRoot::Pivot }
     }
 
+    fn cgroup_need(&self) -> anyhow::Result<CgroupNeed> {
+        let is_rootless = match self.call.global.text("rootless").to_ascii_lowercase().as_str() {
+            "auto" => !is_real_root(),
+            word => parse_boolean(word)
+                .with_context(|| format!("--rootless={word}: neither true nor false"))?,
+        };
+        Ok(if is_rootless { CgroupNeed::IfAllowed } else { CgroupNeed::Always })
+    }
+
     fn keyring(&self) -> Keyring {
         if self.call.values.is_on("no-new-keyring") { Keyring::Inherited } else { Keyring::New }
     }
@@ -218,6 +229,7 @@ impl<'a> Making<'a> {
             bundle: self.bundle.clone(),
             rootfs,
             created: jiff::Timestamp::now().to_string(),
+            lacks_cgroup: container.cgroup().is_absent(),
             spec: Record::essence(&self.spec),
         })
     }
