@@ -21,6 +21,16 @@ bitflags::bitflags! {
     }
 }
 
+/// The inode of the host's own user namespace: `PROC_USER_INIT_INO` of the kernel.
+const HOST_USER_NAMESPACE: u64 = 0xefff_fffd;
+
+/// Whether this process is in a user namespace other than the host's: then even its root has no
+/// rights over what is the host's.
+pub fn is_in_user_namespace() -> bool {
+    rustix::fs::stat("/proc/self/ns/user")
+        .is_ok_and(|namespace| namespace.st_ino != HOST_USER_NAMESPACE)
+}
+
 /// Moves this process into new namespaces (for `PID`: its later children).
 ///
 /// See `unshare(2)`.

@@ -313,7 +313,7 @@ impl<'a> Plan<'a> {
         self.new.contains(new) || self.joins(joined)
     }
 
-    fn joins(&self, kind: LinkNameSpaceType) -> bool {
+    pub(crate) fn joins(&self, kind: LinkNameSpaceType) -> bool {
         self.joined.iter().any(|namespace| namespace.kind == kind)
     }
 

@@ -91,7 +91,10 @@ fn clone_child<'a>(
     let (channel, child_channel) =
         Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
     let birthplace = cgroup.driver().birthplace();
-    let (detour, cloned) = if plan.joins_user_namespace() {
+    // The root of a user namespace comes back to no pid namespace of the host's.
+    let has_no_way_back =
+        plan.joins(LinkNameSpaceType::ProcessID) && linux::namespaces::is_in_user_namespace();
+    let (detour, cloned) = if plan.joins_user_namespace() || has_no_way_back {
         (Detour::default(), midwife::clone(plan, request.network_namespace, birthplace))
     } else {
         let detour = take_detour(plan, request.network_namespace)

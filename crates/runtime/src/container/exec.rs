@@ -44,8 +44,12 @@ impl Container {
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
         let filter = self.filter.compiled()?;
         let mut entry = self.cgroup.entry(&request.sub_cgroup, self.pid)?;
-        // An ordinary user has no way back from a detour.
-        let is_escorted = self.has_user_namespace() && !rustix::process::geteuid().is_root();
+        // An ordinary user has no way back from a detour: neither from another user namespace,
+        // nor, as the root of one, to a pid namespace of the host's.
+        let joins_user_namespace =
+            self.has_user_namespace() && !rustix::process::geteuid().is_root();
+        let is_escorted = joins_user_namespace
+            || (self.has_pid_namespace() && linux::namespaces::is_in_user_namespace());
         let detour = if is_escorted { Detour::default() } else { self.enter_pid_namespace()? };
         let affinity = request.process.exec_cpu_affinity().clone();
         // It may be born in the cgroup: what it has before, it has from this process.
@@ -53,7 +57,8 @@ impl Container {
         let score = request.process.oom_score_adj();
         let cloned = self.clone_into(&mut entry, &request.sub_cgroup, |birthplace| {
             if is_escorted {
-                midwife::clone_further(self.pidfd.as_fd(), self.pid_namespace(), score, birthplace)
+                let namespaces = self.namespaces_to_escort(joins_user_namespace);
+                midwife::clone_further(self.pidfd.as_fd(), namespaces, score, birthplace)
             } else {
                 clone_process(Namespaces::empty(), birthplace)
             }
@@ -62,7 +67,7 @@ impl Container {
             // This is the new process. It never comes back.
             std::mem::forget((detour, confined));
             std::mem::forget(channel);
-            self.become_process(request, child_channel, filter.as_deref(), is_escorted);
+            self.become_process(request, child_channel, filter.as_deref(), joins_user_namespace);
         }
         drop(confined);
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
@@ -79,12 +84,16 @@ impl Container {
         self.namespaces.contains(&LinuxNamespaceType::User)
     }
 
-    /// The flag for joining its pid namespace, if it has one.
-    fn pid_namespace(&self) -> ThreadNameSpaceType {
-        match self.namespaces.contains(&LinuxNamespaceType::Pid) {
-            true => ThreadNameSpaceType::PROCESS_ID,
-            false => ThreadNameSpaceType::empty(),
-        }
+    fn has_pid_namespace(&self) -> bool {
+        self.namespaces.contains(&LinuxNamespaceType::Pid)
+    }
+
+    /// Those that cannot be joined by a process that is to come back.
+    fn namespaces_to_escort(&self, joins_user_namespace: bool) -> ThreadNameSpaceType {
+        let mut namespaces = ThreadNameSpaceType::empty();
+        namespaces.set(ThreadNameSpaceType::USER, joins_user_namespace);
+        namespaces.set(ThreadNameSpaceType::PROCESS_ID, self.has_pid_namespace());
+        namespaces
     }
 
     /// The second attempt is for a container that has become a tree of cgroups: its own is a
@@ -113,7 +122,7 @@ impl Container {
 
     fn enter_pid_namespace(&self) -> Result<Detour, ProcessError> {
         let mut detour = Detour::default();
-        if self.namespaces.contains(&LinuxNamespaceType::Pid) {
+        if self.has_pid_namespace() {
             detour
                 .join(self.pidfd.as_fd(), LinkNameSpaceType::ProcessID)
                 .map_err(ProcessError::system("join the container's pid namespace"))?;

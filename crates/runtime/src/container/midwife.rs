@@ -4,8 +4,8 @@
 //! in it; and from there is no way back. So a process in between goes there, clones the
 //! container as a child of its own parent, and ends.
 //!
-//! The same goes for a further process in a container of an ordinary user, who has no right
-//! over its pid namespace but from within the user namespace.
+//! The same goes for what an ordinary user does with a container's pid namespace: its right over
+//! that is one within a user namespace, and does not lead back to the host's.
 //!
 //! ```text
 //!   parent ──clone──▶ midwife: joins all, and the user namespace last ─┐
@@ -38,8 +38,8 @@ pub(super) fn clone(
     clone_after(|| join_all(plan, network), plan.new, birthplace)
 }
 
-/// Clones a further process in the user namespace of `container`, and in its pid namespace if
-/// `namespaces` says so. `memory_score` is set on the way, as it cannot be any more later.
+/// Clones a further process in those `namespaces` of `container` from which there is no way
+/// back. `memory_score` is set on the way, as it cannot be any more later.
 pub(super) fn clone_further(
     container: BorrowedFd<'_>,
     namespaces: ThreadNameSpaceType,
@@ -53,7 +53,7 @@ pub(super) fn clone_further(
         }
         // Nobody in there may look into this process.
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-        Ok(move_into_thread_name_spaces(container, namespaces | ThreadNameSpaceType::USER)?)
+        Ok(move_into_thread_name_spaces(container, namespaces)?)
     };
     clone_after(join, Namespaces::empty(), birthplace)
 }

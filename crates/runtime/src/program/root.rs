@@ -1,7 +1,7 @@
 //! Where containers are recorded.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -56,14 +56,7 @@ fn personal_folder() -> Option<PathBuf> {
 
 /// Root, and of the host rather than of a user namespace.
 pub(crate) fn is_real_root() -> bool {
-    rustix::process::geteuid().is_root() && !is_in_user_namespace()
-}
-
-/// The inode of the host's own user namespace: `PROC_USER_INIT_INO` of the kernel.
-const OWN_USER_NAMESPACE: u64 = 0xefff_fffd;
-
-fn is_in_user_namespace() -> bool {
-    fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() != OWN_USER_NAMESPACE)
+    rustix::process::geteuid().is_root() && !linux::namespaces::is_in_user_namespace()
 }
 
 /// The sticky bit keeps what cleans up below `$XDG_RUNTIME_DIR` from doing so here.
