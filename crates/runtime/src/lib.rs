@@ -37,6 +37,9 @@ mod hooks;
 mod mount_options;
 mod seccomp;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cgroups::{
     BlockStatistics, Cgroup, CgroupError, CpuStatistics, CpusetStatistics, HugePageStatistics,
     MemoryStatistics, MemoryUse, OutOfMemoryEvents, Pressure, Statistics, SubCgroup, Waiting,

@@ -81,6 +81,20 @@ pub(crate) fn compile(rules: &Rules<'_>) -> Result<Filter, FilterError> {
     compile_for(rules, &architectures::listed(rules.architectures))
 }
 
+/// The same for another machine, by its name in Rust.
+pub(crate) fn compile_for_machine(rules: &Rules<'_>, machine: &str) -> Result<Filter, FilterError> {
+    let machine = architectures::run_by(machine);
+    compile_for(rules, &architectures::listed_of(machine, rules.architectures))
+}
+
+/// The name of every call of a machine's.
+pub(crate) fn call_names(machine: &str) -> impl Iterator<Item = &'static str> {
+    architectures::run_by(machine)
+        .iter()
+        .flat_map(Architecture::calls)
+        .map(|(_, name)| name)
+}
+
 fn compile_for(rules: &Rules<'_>, architectures: &[Architecture]) -> Result<Filter, FilterError> {
     let by_name = rules.by_name();
     let line = |group: &[Architecture]| Line {
