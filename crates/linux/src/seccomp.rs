@@ -1,7 +1,11 @@
-//! Installing a system call filter.
+//! Installing a system call filter, and answering what it asks.
+
+mod questions;
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+
+pub use questions::{Question, Reply, answer, next_question};
 
 /// One instruction of classic BPF, as the kernel reads it.
 #[repr(C)]

@@ -13,6 +13,8 @@
 //!     │ ───────────── Ready ─────────────────▶│   only for a container's first process
 //!     │ ◀──────────── Released ───────────────│   only if it waits at a socket
 //!     │ ◀──────────── Start ──────────────────│
+//!     │ ─────────── Listener ────────────────▶│   only with a filter that asks
+//!     │ ◀───────── ListenerTaken ─────────────│
 //!     ▼ execve closes the channel: success
 //! ```
 //!
@@ -21,7 +23,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -37,6 +39,9 @@ const TEXT_BYTES_MAX: usize = 4000;
 
 /// Room for the longest message, which is the largest filter that the kernel takes.
 const MESSAGE_BYTES_MAX: usize = 1 + INSTRUCTIONS_MAX * INSTRUCTION_BYTES;
+
+const LISTENER: u8 = b'l';
+const LISTENER_TAKEN: u8 = b'L';
 
 /// An instruction of a filter on the wire: its fields in order, as the machine has them.
 const INSTRUCTION_BYTES: usize = 8;
@@ -64,6 +69,9 @@ pub(crate) enum Message {
     /// The maker has noted the container down, and may go.
     Released,
     Start,
+    /// The number that the child's descriptor for the filter's questions has there.
+    Listener(RawFd),
+    ListenerTaken,
     /// Something was done only in part.
     Warning(String),
     /// The master side of the process's terminal.
@@ -118,6 +126,8 @@ impl Channel {
             Message::Ready => (b'r', Vec::new(), None),
             Message::Released => (b'R', Vec::new(), None),
             Message::Start => (b's', Vec::new(), None),
+            Message::Listener(number) => (LISTENER, number.to_ne_bytes().to_vec(), None),
+            Message::ListenerTaken => (LISTENER_TAKEN, Vec::new(), None),
             Message::Warning(text) => (b'w', text_bytes(text), None),
             Message::Terminal(master) => (b't', Vec::new(), Some(master.as_fd())),
             Message::Failed(failure) => {
@@ -137,6 +147,31 @@ impl Channel {
         }) {
             Ok(_) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Has the other side take a copy of `listener`, and comes back when it has.
+    ///
+    /// By `write` and `read`, and nothing besides: a filter is in force that may ask about any
+    /// other call, and nobody can answer yet.
+    pub(crate) fn hand_over_listener(&self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        let mut message = [LISTENER, 0, 0, 0, 0];
+        message[1..].copy_from_slice(&listener.as_raw_fd().to_ne_bytes());
+        rustix::io::write(&self.socket, &message)?;
+        let mut answer = [0];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.socket, &mut answer))? {
+            1 if answer == [LISTENER_TAKEN] => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Says that something has failed, by whatever the filter in force lets through.
+    pub(crate) fn send_failure(&self, failure: Failure) -> io::Result<()> {
+        let (tag, text) = failure.encode();
+        let message = [&[tag], text_bytes(&text).as_slice()].concat();
+        match rustix::io::write(&self.socket, &message) {
+            Ok(_) => Ok(()),
+            Err(_) => self.send(&Message::Failed(failure)),
         }
     }
 
@@ -217,6 +252,11 @@ fn decode(tag: u8, bytes: &[u8], descriptor: Option<OwnedFd>) -> io::Result<Mess
         (b'r', _) => Message::Ready,
         (b'R', _) => Message::Released,
         (b's', _) => Message::Start,
+        (LISTENER, _) => {
+            let number = bytes.try_into().map_err(|_| io::ErrorKind::InvalidData)?;
+            Message::Listener(RawFd::from_ne_bytes(number))
+        }
+        (LISTENER_TAKEN, _) => Message::ListenerTaken,
         (b'f', _) => Message::Filter(program_of(bytes)),
         (b'w', _) => Message::Warning(text.into_owned()),
         (b't', Some(master)) => Message::Terminal(master),

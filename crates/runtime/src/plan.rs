@@ -343,12 +343,18 @@ impl<'a> Plan<'a> {
 
     /// The container's state, as hooks are given it.
     pub(crate) fn state(&self, id: &str, status: &str, pid: i32, bundle: &Path) -> String {
-        state(self.version, id, status, pid, bundle)
+        state(self.version, id, status, pid, bundle).to_string()
     }
 }
 
 /// A container's state, as the specification has it.
-pub(crate) fn state(version: &str, id: &str, status: &str, pid: i32, bundle: &Path) -> String {
+pub(crate) fn state(
+    version: &str,
+    id: &str,
+    status: &str,
+    pid: i32,
+    bundle: &Path,
+) -> serde_json::Value {
     serde_json::json!({
         "ociVersion": version,
         "id": id,
@@ -356,7 +362,6 @@ pub(crate) fn state(version: &str, id: &str, status: &str, pid: i32, bundle: &Pa
         "pid": pid,
         "bundle": bundle,
     })
-    .to_string()
 }
 
 /// Checks what a container's first process and a further one have in common.

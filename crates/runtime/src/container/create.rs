@@ -26,6 +26,7 @@ use crate::request::{CgroupNeed, CreateRequest, Stdio};
 use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
+use super::agent::Agent;
 use super::detour::Detour;
 use super::id_maps;
 use super::{
@@ -164,7 +165,6 @@ fn become_container(
         identity: Identity::default(),
         environment: Vec::new(),
         program: None,
-        capabilities_at_last: None,
         has_working_directory: false,
     };
     init::run_container(ContainerInit {
@@ -218,6 +218,7 @@ impl Birth<'_> {
         Ok(Container {
             id: self.id.to_owned(),
             version: self.spec.version().clone(),
+            agent: Agent::of(self.spec),
             bundle: self.bundle.to_owned(),
             pid: self.pid,
             root: root_of(self.pid),

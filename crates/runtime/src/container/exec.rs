@@ -17,8 +17,10 @@ use crate::plan;
 use crate::request::ExecRequest;
 use crate::seccomp::Filter;
 
+use super::agent::Newcomer;
 use super::create::{check_preserved, child_stdio};
 use super::detour::Detour;
+use super::watch::Awaited;
 use super::{Container, ExecError, affinity, midwife, reap, watch};
 
 /// A further process of a container. A child of the calling process.
@@ -163,7 +165,6 @@ impl Container {
             identity: Identity::default(),
             environment: Vec::new(),
             program: None,
-            capabilities_at_last: None,
             has_working_directory: false,
         };
         init::run_join(JoinInit {
@@ -192,7 +193,9 @@ impl Container {
                 .send(&Message::CgroupReady)
                 .map_err(ProcessError::system("speak to the process"))?;
             let pidfd = process.pidfd.as_fd();
-            watch::await_execution(channel, pidfd, &mut process.warnings, &mut process.terminal)
+            let introduce = |listener| self.introduce(Newcomer { pid, pidfd, listener }, "running");
+            let awaited = Awaited { channel, pid, pidfd, introduce: &introduce };
+            watch::await_execution(&awaited, &mut process.warnings, &mut process.terminal)
         });
         if result.is_err() {
             let _ = rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL);

@@ -1,6 +1,7 @@
 //! A container, from its maker's side.
 
 mod affinity;
+mod agent;
 mod create;
 mod detour;
 mod exec;
@@ -25,6 +26,9 @@ use crate::hooks;
 use crate::plan::{self, Treatment};
 use crate::seccomp::{self, Filter, Rules};
 
+use agent::{Agent, Newcomer};
+use watch::Awaited;
+
 pub use create::create;
 pub use exec::ExecProcess;
 
@@ -42,6 +46,8 @@ pub type DeleteError = CgroupError;
 pub struct Container {
     id: String,
     version: String,
+    /// Who answers what the filter asks.
+    agent: Option<Agent>,
     bundle: PathBuf,
     pid: Pid,
     pidfd: OwnedFd,
@@ -119,7 +125,7 @@ impl Container {
         let Some(channel) = self.channel.take() else {
             return Err(ProcessError::invalid("start", "the container has been started before"));
         };
-        start_over(&channel, self.pidfd.as_fd(), &mut self.warnings)?;
+        self.start_over(&channel)?;
         let state = self.state("running");
         hooks::run("poststart", &self.poststart, &state)
     }
@@ -138,7 +144,7 @@ impl Container {
     /// Starts a container that waits at a socket, as one does whose maker has gone; by the other
     /// end of that socket.
     pub fn start_by_socket(&mut self, socket: OwnedFd) -> Result<(), StartError> {
-        start_over(&Channel::over(socket), self.pidfd.as_fd(), &mut self.warnings)?;
+        self.start_over(&Channel::over(socket))?;
         hooks::run("poststart", &self.poststart, &self.state("running"))
     }
 
@@ -146,6 +152,29 @@ impl Container {
     #[must_use]
     pub fn without_cgroup(self) -> Self {
         Self { cgroup: Cgroup::absent(), ..self }
+    }
+
+    fn start_over(&mut self, channel: &Channel) -> Result<(), ProcessError> {
+        channel
+            .send(&Message::Start)
+            .map_err(ProcessError::system("start the container's process"))?;
+        let (pid, pidfd) = (self.pid, self.pidfd.as_fd());
+        // What runc says: not until its program runs is a container created.
+        let introduce = |listener| self.introduce(Newcomer { pid, pidfd, listener }, "creating");
+        let awaited = Awaited { channel, pid, pidfd, introduce: &introduce };
+        let mut warnings = Vec::new();
+        let result = watch::await_execution(&awaited, &mut warnings, &mut None);
+        self.warnings.append(&mut warnings);
+        result
+    }
+
+    /// Tells the seccomp agent of a process of this container.
+    fn introduce(&self, newcomer: Newcomer<'_>, status: &str) -> Result<(), ProcessError> {
+        let Some(agent) = &self.agent else {
+            return Err(watch::out_of_turn(&Message::Listener(newcomer.listener)));
+        };
+        let pid = self.pid.as_raw_nonzero().get();
+        agent.tell(newcomer, plan::state(&self.version, &self.id, status, pid, &self.bundle))
     }
 
     /// A container that another process created, from what that one recorded.
@@ -156,6 +185,7 @@ impl Container {
         Ok(Self {
             id: id.to_owned(),
             version: spec.version().clone(),
+            agent: Agent::of(spec),
             bundle,
             pid,
             pidfd,
@@ -190,14 +220,14 @@ impl Container {
         }
         reap(self.pidfd.as_fd());
         let removed = self.cgroup.driver().remove();
-        let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle);
+        let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle).to_string();
         let warnings = run_poststop_hooks(&self.poststop, &state);
         removed.and(killed.or_else(ignore_missing)).map(|()| warnings)
     }
 
     fn state(&self, status: &str) -> String {
         let pid = self.pid.as_raw_nonzero().get();
-        plan::state(&self.version, &self.id, status, pid, &self.bundle)
+        plan::state(&self.version, &self.id, status, pid, &self.bundle).to_string()
     }
 }
 
@@ -207,7 +237,7 @@ pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<Vec<String>, Del
     let cgroup = Cgroup::of(&cgroup_path(id, spec));
     let killed = cgroup.kill_all().or_else(ignore_missing);
     let removed = cgroup.driver().remove().and(killed);
-    let state = plan::state(spec.version(), id, "stopped", 0, bundle);
+    let state = plan::state(spec.version(), id, "stopped", 0, bundle).to_string();
     let warnings = run_poststop_hooks(&hooks_of(spec, Hooks::poststop), &state);
     removed.map(|()| warnings)
 }
@@ -234,18 +264,6 @@ fn ignore_missing(error: CgroupError) -> Result<(), CgroupError> {
         }
         _ => Err(error),
     }
-}
-
-fn start_over(
-    channel: &Channel,
-    pidfd: BorrowedFd<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<(), ProcessError> {
-    let error = ProcessError::system("start the container's process");
-    if let Err(source) = channel.send(&Message::Start) {
-        return Err(error(source));
-    }
-    watch::await_execution(channel, pidfd, warnings, &mut None)
 }
 
 /// Waits for a process that ends, and takes its exit status. One that is not the caller's

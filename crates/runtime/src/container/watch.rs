@@ -1,25 +1,40 @@
 //! Following a process of a container until it runs its program, or ends.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 
+/// A process on its way to its program.
+pub(super) struct Awaited<'a> {
+    pub(super) channel: &'a Channel,
+    pub(super) pid: Pid,
+    pub(super) pidfd: BorrowedFd<'a>,
+    /// Tells the seccomp agent that the process has a listener, by its number there.
+    pub(super) introduce: &'a dyn Fn(RawFd) -> Result<(), ProcessError>,
+}
+
 /// Waits until a process runs its program: the channel closes without a word of failure.
 pub(super) fn await_execution(
-    channel: &Channel,
-    pidfd: BorrowedFd<'_>,
+    awaited: &Awaited<'_>,
     warnings: &mut Vec<String>,
     terminal: &mut Option<OwnedFd>,
 ) -> Result<(), ProcessError> {
     loop {
+        let channel = awaited.channel;
         let message = channel.receive().map_err(ProcessError::system("hear of the process"))?;
         match message {
-            None => return check_execution(pidfd),
+            None => return check_execution(awaited),
+            Some(Message::Listener(number)) => {
+                (awaited.introduce)(number)?;
+                channel
+                    .send(&Message::ListenerTaken)
+                    .map_err(ProcessError::system("speak to the process"))?;
+            }
             Some(Message::Warning(text)) => warnings.push(text),
             Some(Message::Terminal(master)) => *terminal = Some(master),
             Some(Message::Failed(failure)) => return Err(failure.into()),
@@ -28,16 +43,28 @@ pub(super) fn await_execution(
     }
 }
 
-/// The channel also closes when the process is killed before it gets there. What has ended
-/// already may also have run its program, and run it fast: then its status is its own.
-fn check_execution(pidfd: BorrowedFd<'_>) -> Result<(), ProcessError> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match waitid(WaitId::PidFd(pidfd), options) {
-        Ok(Some(status)) if status.terminating_signal() == Some(SIGSYS) => {
-            Err(ProcessError::Died { how: "its own seccomp filter killed it".to_owned() })
-        }
-        _ => Ok(()),
+/// The channel also closes when the process ends before it gets there: killed, or forbidden by
+/// its own filter to execute a program and even to say so.
+fn check_execution(awaited: &Awaited<'_>) -> Result<(), ProcessError> {
+    if has_executed(awaited.pid) {
+        return Ok(());
     }
+    await_end(awaited.pidfd);
+    Err(death_of(awaited.pidfd))
+}
+
+/// Whether a process runs, or ran, another program than its parent. So the kernel says; of one
+/// that nobody can be asked about any more, it may be supposed.
+fn has_executed(pid: Pid) -> bool {
+    /// Forked, and no `execve` since; see `PF_FORKNOEXEC` in the kernel's `sched.h`.
+    const NOT_EXECUTED: u64 = 0x40;
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else {
+        return true;
+    };
+    // The second field, a name, is in brackets and may contain anything. The ninth is flags.
+    let flags = text.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(6));
+    let flags = flags.and_then(|flags| flags.parse::<u64>().ok());
+    flags.is_none_or(|flags| flags & NOT_EXECUTED == 0)
 }
 
 /// The signal of a filter's verdict to kill.
@@ -48,6 +75,7 @@ pub(super) fn death_of(pidfd: BorrowedFd<'_>) -> ProcessError {
     let status = waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED);
     let how = match status.ok().flatten() {
         Some(status) => match (status.terminating_signal(), status.exit_status()) {
+            (Some(SIGSYS), _) => "its own seccomp filter killed it".to_owned(),
             (Some(signal), _) => format!("signal {signal}"),
             (None, Some(code)) => format!("exit code {code}"),
             (None, None) => "it has stopped".to_owned(),

@@ -99,8 +99,6 @@ pub(crate) struct ProcessInit<'a> {
     pub(crate) identity: Identity,
     pub(crate) environment: Vec<String>,
     pub(crate) program: Option<program::Program>,
-    /// What is left to do once the filter is installed, which takes a capability.
-    pub(crate) capabilities_at_last: Option<rustix::thread::CapabilitySets>,
     pub(crate) has_working_directory: bool,
 }
 
@@ -210,7 +208,7 @@ impl JoinInit<'_> {
 
 impl ProcessInit<'_> {
     /// Makes the process what was asked for, up to and including its program.
-    const STEPS: [Step<Self>; 15] = [
+    const STEPS: [Step<Self>; 14] = [
         step("find the user", identity::find),
         step("connect the standard streams", terminal::connect),
         // Raising a limit takes privileges.
@@ -231,7 +229,6 @@ impl ProcessInit<'_> {
         step("set the capabilities", privileges::set_capabilities),
         // Under the filter, which may allow next to nothing, only what cannot come before.
         step("install the seccomp filter", privileges::install_filter),
-        step("give up the last capability", privileges::give_up_last_capability),
         step("execute the program", program::execute),
     ];
 }
@@ -322,7 +319,7 @@ fn run_steps<T>(steps: &[Step<T>], state: &mut T, channel: fn(&T) -> &Channel) {
         if let Err(error) = (step.run)(state) {
             if !matches!(error, StepError::Orphaned) {
                 // If the parent has gone meanwhile, nobody is left to be told.
-                let _ = channel(state).send(&Message::Failed(failure(step.name, &error)));
+                let _ = channel(state).send_failure(failure(step.name, &error));
             }
             linux::process::exit(EXIT_FAILED);
         }

@@ -4,6 +4,8 @@
 //! installing a filter may still need one. The effective ones are the configuration's own only
 //! at the end.
 
+use std::os::fd::AsFd as _;
+
 use oci::runtime::{Capabilities, Capability, LinuxCapabilities};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
@@ -84,9 +86,8 @@ pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), Step
     } else {
         CapabilitySet::empty()
     };
-    if !sets.effective.contains(for_filter) {
-        process.capabilities_at_last = Some(sets);
-    }
+    // That one goes at `execve`, which makes the permitted capabilities anew from the other sets:
+    // under a filter that may forbid `capset` it could not be given up by hand.
     rustix::thread::set_capabilities(
         None,
         CapabilitySets {
@@ -117,15 +118,14 @@ pub(super) fn receive_filter(process: &mut ProcessInit<'_>) -> Result<(), StepEr
 }
 
 pub(super) fn install_filter(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    if let FilterSource::Here(program, flags) = &process.filter {
-        linux::seccomp::install(program, *flags)?;
-    }
-    Ok(())
-}
-
-pub(super) fn give_up_last_capability(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
-    if let Some(sets) = process.capabilities_at_last {
-        rustix::thread::set_capabilities(None, sets)?;
+    let FilterSource::Here(program, flags) = &process.filter else { return Ok(()) };
+    if let Some(listener) = linux::seccomp::install(program, *flags)? {
+        process
+            .channel
+            .hand_over_listener(listener.as_fd())
+            .doing(|| "the listener for the seccomp agent".to_owned())?;
+        // To close it may be one of the things that the filter asks about; `execve` does it.
+        std::mem::forget(listener);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use oci::runtime::Spec;
+use oci::runtime::{LinuxSeccomp, Spec};
 use runtime::Container;
 use rustix::fs::FlockOperation;
 use rustix::net::{
@@ -78,11 +78,21 @@ fn essence_of_linux(linux: &oci::runtime::Linux) -> oci::runtime::Linux {
         .set_uid_mappings(linux.uid_mappings().clone())
         .set_gid_mappings(linux.gid_mappings().clone())
         .set_intel_rdt(linux.intel_rdt().clone())
+        .set_seccomp(linux.seccomp().as_ref().and_then(essence_of_seccomp))
         .set_resources(None)
         .set_devices(None)
         .set_masked_paths(None)
         .set_readonly_paths(None);
     essence
+}
+
+/// Who is to be told of the first process when it starts. Not the rules: those are for who makes
+/// processes.
+fn essence_of_seccomp(seccomp: &LinuxSeccomp) -> Option<LinuxSeccomp> {
+    seccomp.listener_path().as_ref()?;
+    let mut essence = seccomp.clone();
+    essence.set_syscalls(None).set_architectures(None).set_flags(None);
+    Some(essence)
 }
 
 /// Where a container is in its life.

@@ -89,10 +89,7 @@ pub(crate) fn compile_for_machine(rules: &Rules<'_>, machine: &str) -> Result<Fi
 
 /// The name of every call of a machine's.
 pub(crate) fn call_names(machine: &str) -> impl Iterator<Item = &'static str> {
-    architectures::run_by(machine)
-        .iter()
-        .flat_map(Architecture::calls)
-        .map(|(_, name)| name)
+    architectures::run_by(machine).iter().flat_map(Architecture::calls).map(|(_, name)| name)
 }
 
 fn compile_for(rules: &Rules<'_>, architectures: &[Architecture]) -> Result<Filter, FilterError> {

@@ -79,8 +79,9 @@ impl<'a> Model<'a> {
         let Known { architecture, names, newest } = known;
         let name = names.get(&call.number).copied();
         let is_named = name.is_some_and(|name| self.is_named(architecture, name));
-        let is_newer = newest.is_none_or(|newest| call.number > newest);
-        if (architecture.has_unknown_zero && call.number == 0) || (is_newer && !is_named) {
+        let is_newer = newest.is_some_and(|newest| call.number > newest);
+        let is_unknown = architecture.has_unknown_zero && call.number == 0 && newest.is_some();
+        if is_unknown || (is_newer && !is_named) {
             return Verdict::Newer;
         }
         let answer = name.and_then(|name| self.answer_by_name(architecture, name, call));

@@ -69,6 +69,13 @@ fn newer_calls_than_the_rules_know_do_not_exist() {
 }
 
 #[test]
+fn rules_without_names_know_no_newer_calls() {
+    let filter = filter(r#"{"defaultAction": "SCMP_ACT_KILL_PROCESS"}"#);
+    check(&filter, X86_64, READ, 0, answer::KILL_PROCESS);
+    check(&filter, X86_64, 999, 0, answer::KILL_PROCESS);
+}
+
+#[test]
 fn a_permissive_filter_leaves_newer_calls_alone() {
     let filter = filter(
         r#"{"defaultAction": "SCMP_ACT_ALLOW",

@@ -35,24 +35,28 @@ impl Rules<'_> {
         architecture: &Architecture,
         ranges: &mut Vec<Range>,
     ) {
+        let verdicts = self.verdicts(by_name, architecture);
+        // Where the rules name no call at all, none is newer than they are.
+        let has_newest = verdicts.iter().any(|(number, _)| !architecture.is_private(*number));
+        let unknown = if has_newest { self.unknown } else { self.default };
         let mut next = architecture.first_number;
         if architecture.has_unknown_zero {
-            ranges.push(Range { start: 0, verdict: Verdict::Answer(self.unknown) });
+            ranges.push(Range { start: 0, verdict: Verdict::Answer(unknown) });
             next = 1;
         }
-        for (number, verdict) in self.verdicts(by_name, architecture) {
+        for (number, verdict) in verdicts {
             if number < next {
                 continue;
             }
             if number > next {
                 let is_newer = architecture.is_private(number);
-                let gap = if is_newer { self.unknown } else { self.default };
+                let gap = if is_newer { unknown } else { self.default };
                 ranges.push(Range { start: next, verdict: Verdict::Answer(gap) });
             }
             ranges.push(Range { start: number, verdict });
             next = number + 1;
         }
-        ranges.push(Range { start: next, verdict: Verdict::Answer(self.unknown) });
+        ranges.push(Range { start: next, verdict: Verdict::Answer(unknown) });
     }
 
     /// The verdict on each call that a rule is for, by number.

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::host::{Bundle, execute_as, null_streams};
 
-fn process(script: &str) -> Value {
+pub(crate) fn process(script: &str) -> Value {
     json!({
         "user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["sh", "-c", script],
         "env": ["PATH=/bin"],
     })
 }
 
-fn running(bundle: &Bundle, body: impl FnOnce(&Container)) {
+pub(crate) fn running(bundle: &Bundle, body: impl FnOnce(&Container)) {
     bundle.with_container(null_streams, |container| {
         let mut container = container.unwrap_or_else(|error| panic!("{error}"));
         container.start().unwrap();
