@@ -10,8 +10,7 @@ use runtime::{ProcessError, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use rustix::termios::{
-    OptionalActions, OutputModes, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr,
-    tcsetwinsize,
+    OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 
 use crate::signal::{SIGCHLD, SIGURG, SIGWINCH};
@@ -129,7 +128,6 @@ impl Drop for Before {
 impl Proxy {
     fn start(master: OwnedFd) -> anyhow::Result<Self> {
         let before = own_terminal().map(make_raw).transpose()?;
-        leave_newlines(&master);
         let (ended, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (from, to) = (File::from(master.try_clone()?), File::from(master.try_clone()?));
         let output = std::thread::spawn(move || copy_output(from, &ended));
@@ -157,25 +155,12 @@ impl Drop for Proxy {
     }
 }
 
-/// Every key goes to the container as it is. What is shown still gets its carriage returns
-/// here, see [`leave_newlines`].
 fn make_raw(terminal: BorrowedFd<'static>) -> anyhow::Result<Before> {
     let before = Before(terminal, tcgetattr(terminal)?);
     let mut raw = before.1.clone();
     raw.make_raw();
-    raw.output_modes |= OutputModes::OPOST;
     tcsetattr(terminal, OptionalActions::Now, &raw)?;
     Ok(before)
-}
-
-/// The container's side adds no carriage returns: where this program's output is no terminal
-/// they would be in the way, and where it is one, that adds them itself.
-fn leave_newlines(master: &OwnedFd) {
-    // A terminal that is gone shows nothing.
-    let _ = tcgetattr(master).and_then(|mut modes| {
-        modes.output_modes -= OutputModes::ONLCR;
-        tcsetattr(master, OptionalActions::Now, &modes)
-    });
 }
 
 /// Copies what the container's terminal shows, until it is closed; or until `ended` is, and

@@ -18,6 +18,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod privileges;
+mod rootless;
 mod scheduling;
 mod seccomp;
 mod sub_cgroups;
