@@ -1,16 +1,86 @@
 //! Programs that the configuration wants run at certain points of a container's life.
 
-use std::io::Write as _;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use oci::runtime::Hook;
+use oci::runtime::{Hook, Hooks, Spec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::error::ProcessError;
+
+/// A container's state, as the specification has it, for hooks to be told.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    version: String,
+    id: String,
+    bundle: PathBuf,
+    annotations: Option<HashMap<String, String>>,
+}
+
+impl State {
+    pub(crate) fn of(id: &str, spec: &Spec, bundle: &Path) -> Self {
+        Self {
+            version: spec.version().clone(),
+            id: id.to_owned(),
+            bundle: bundle.to_owned(),
+            annotations: spec.annotations().clone().filter(|annotations| !annotations.is_empty()),
+        }
+    }
+
+    /// As a hook reads it. `pid` is the container's first process as the hook sees it.
+    pub(crate) fn text(&self, status: &str, pid: i32) -> String {
+        self.document(status, pid).to_string()
+    }
+
+    pub(crate) fn document(&self, status: &str, pid: i32) -> serde_json::Value {
+        let mut state = serde_json::json!({
+            "ociVersion": self.version,
+            "id": self.id,
+            "status": status,
+            "pid": pid,
+            "bundle": self.bundle,
+        });
+        if let Some(annotations) = &self.annotations {
+            state["annotations"] = serde_json::json!(annotations);
+        }
+        state
+    }
+}
+
+/// Refuses hooks that cannot be run, by the field's name.
+#[allow(deprecated)]
+pub(crate) fn check(hooks: &Hooks) -> Result<(), ProcessError> {
+    let points = [
+        ("prestart", hooks.prestart()),
+        ("createRuntime", hooks.create_runtime()),
+        ("createContainer", hooks.create_container()),
+        ("startContainer", hooks.start_container()),
+        ("poststart", hooks.poststart()),
+        ("poststop", hooks.poststop()),
+    ];
+    for (point, hooks) in points {
+        for (at, hook) in hooks.iter().flatten().enumerate() {
+            let refused = |name: &str, reason: &str| {
+                Err(ProcessError::invalid(format!("hooks.{point}[{at}].{name}"), reason))
+            };
+            if !hook.path().is_absolute() {
+                return refused("path", "it has to be an absolute path");
+            }
+            if hook.timeout().is_some_and(|seconds| seconds <= 0) {
+                return refused("timeout", "it has to be more than 0");
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Runs the hooks of one point, in order, each with the container's state on its standard
 /// input. Stops at the first that fails.
@@ -42,7 +112,37 @@ fn failed(point: &'static str, number: usize, hook: &Hook, reason: String) -> Pr
     ProcessError::Hook { point, number, path: hook.path().display().to_string(), reason }
 }
 
+/// Its streams are files in memory, not pipes: so a hook that does not read, says much or leaves
+/// processes behind keeps nobody waiting but for its own end.
 fn run_one(hook: &Hook, environment: &[String], state: &str) -> Result<(), String> {
+    let in_words = |error: std::io::Error| error.to_string();
+    let mut input = memory_file("state").map_err(in_words)?;
+    input.write_all(state.as_bytes()).and_then(|()| input.rewind()).map_err(in_words)?;
+    let mut said = memory_file("stderr").map_err(in_words)?;
+    let mut command = command(hook, environment);
+    command.stdin(input).stdout(Stdio::null());
+    command.stderr(said.try_clone().map_err(in_words)?);
+    let mut child = command.spawn().map_err(in_words)?;
+    let status = await_end(&mut child, hook.timeout())?;
+    if status.success() {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    said.rewind()
+        .and_then(|()| said.take(SAID_BYTES_MAX).read_to_end(&mut text))
+        .map_err(in_words)?;
+    let text = String::from_utf8_lossy(&text);
+    Err(format!("{status}{}{}", if text.is_empty() { "" } else { ": " }, text.trim_end()))
+}
+
+/// What is told of a hook's last words.
+const SAID_BYTES_MAX: u64 = 3000;
+
+fn memory_file(name: &str) -> std::io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+fn command(hook: &Hook, environment: &[String]) -> Command {
     let mut command = Command::new(hook.path());
     if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(name).args(arguments);
@@ -54,25 +154,17 @@ fn run_one(hook: &Hook, environment: &[String], state: &str) -> Result<(), Strin
             command.env(name, value);
         }
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A hook need not read it.
-        let _ = stdin.write_all(state.as_bytes());
-    }
-    await_end(&mut child, hook.timeout())?;
-    let output = child.wait_with_output().map_err(|error| error.to_string())?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{}{}{}", output.status, if said.is_empty() { "" } else { ": " }, said.trim_end()))
+    // A group of its own, to be killed as a whole.
+    command.process_group(0);
+    // A caller that waits for signals itself keeps them all from being heard.
+    linux::signals::unblock_in(&mut command);
+    command
 }
 
-/// Kills the hook when its time is over.
-fn await_end(child: &mut Child, timeout: Option<i64>) -> Result<(), String> {
+/// Waits for the hook, and kills it and what it has started when its time is over.
+fn await_end(child: &mut Child, timeout: Option<i64>) -> Result<ExitStatus, String> {
     let Some(seconds) = timeout.and_then(|seconds| u64::try_from(seconds).ok()) else {
-        return Ok(());
+        return child.wait().map_err(|error| error.to_string());
     };
     let pidfd = pidfd_of(child).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + Duration::from_secs(seconds);
@@ -81,12 +173,14 @@ fn await_end(child: &mut Child, timeout: Option<i64>) -> Result<(), String> {
         let left = Timespec::try_from(left).map_err(|error| error.to_string())?;
         match poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&left)) {
             Ok(0) => break,
-            Ok(_) => return Ok(()),
+            Ok(_) => return child.wait().map_err(|error| error.to_string()),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.to_string()),
         }
     }
-    let _ = child.kill();
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
     let _ = child.wait();
     Err(format!("it has not ended after {seconds} s"))
 }

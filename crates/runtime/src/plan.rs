@@ -22,6 +22,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
 
 use crate::error::ProcessError;
+use crate::hooks;
 use crate::mount_options::parse_propagation;
 use crate::seccomp::Rules;
 
@@ -55,7 +56,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) treatment: Treatment,
     /// Asked before there is a process of the container's, to which it may look otherwise.
     pub(crate) is_made_by_root: bool,
-    version: &'a str,
 }
 
 /// A container without a process can be created, and not be started.
@@ -87,6 +87,9 @@ impl<'a> Plan<'a> {
         has_network_namespace: bool,
     ) -> Result<Self, ProcessError> {
         check_version(spec.version())?;
+        if let Some(hooks) = spec.hooks() {
+            hooks::check(hooks)?;
+        }
         let process = match spec.process() {
             Some(process) => {
                 check_process("process", process)?;
@@ -120,7 +123,6 @@ impl<'a> Plan<'a> {
             seccomp: linux.seccomp().as_ref().map(Rules::new).transpose()?,
             treatment: Treatment::of(Some(linux)),
             is_made_by_root: rustix::process::geteuid().is_root(),
-            version: spec.version(),
         };
         plan.has_foreign_dev = plan.mounts.iter().any(PlannedMount::is_foreign_dev);
         plan.add_namespaces(linux, has_network_namespace)?;
@@ -340,28 +342,6 @@ impl<'a> Plan<'a> {
     pub(crate) fn is_joined_by_parent(&self, kind: LinkNameSpaceType) -> bool {
         kind == LinkNameSpaceType::ProcessID || self.has_user_namespace()
     }
-
-    /// The container's state, as hooks are given it.
-    pub(crate) fn state(&self, id: &str, status: &str, pid: i32, bundle: &Path) -> String {
-        state(self.version, id, status, pid, bundle).to_string()
-    }
-}
-
-/// A container's state, as the specification has it.
-pub(crate) fn state(
-    version: &str,
-    id: &str,
-    status: &str,
-    pid: i32,
-    bundle: &Path,
-) -> serde_json::Value {
-    serde_json::json!({
-        "ociVersion": version,
-        "id": id,
-        "status": status,
-        "pid": pid,
-        "bundle": bundle,
-    })
 }
 
 /// Checks what a container's first process and a further one have in common.

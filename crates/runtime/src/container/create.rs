@@ -18,6 +18,7 @@ use rustix::thread::LinkNameSpaceType;
 use crate::cgroups::Cgroup;
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
+use crate::hooks::State;
 use crate::init::{
     self, ChildStdio, ContainerInit, FilterSource, Identity, ProcessInit, StartHooks, Wait,
 };
@@ -142,7 +143,7 @@ fn become_container(
     let start_hooks = hooks_of(request.spec, Hooks::start_container);
     let start_hooks = (!start_hooks.is_empty()).then(|| StartHooks {
         hooks: start_hooks,
-        state: plan.state(request.id, "created", 1, request.bundle),
+        state: State::of(request.id, request.spec, request.bundle),
     });
     let process = ProcessInit {
         channel,
@@ -212,14 +213,14 @@ impl Birth<'_> {
                 let _ = rustix::process::pidfd_send_signal(&self.pidfd, kill);
                 reap(self.pidfd.as_fd());
                 let _ = cgroup.driver().remove();
+                self.run_poststop_hooks();
                 return Err(error);
             }
         };
         Ok(Container {
             id: self.id.to_owned(),
-            version: self.spec.version().clone(),
             agent: Agent::of(self.spec),
-            bundle: self.bundle.to_owned(),
+            state: State::of(self.id, self.spec, self.bundle),
             pid: self.pid,
             root: root_of(self.pid),
             pidfd: self.pidfd,
@@ -294,7 +295,7 @@ impl Birth<'_> {
                     self.say(&Message::MountMapped)?;
                 }
                 Some(Message::HooksDue) => {
-                    self.run_hooks(plan)?;
+                    self.run_hooks()?;
                     self.say(&Message::HooksDone)?;
                 }
                 Some(other) => return Err(watch::out_of_turn(&other)),
@@ -303,9 +304,18 @@ impl Birth<'_> {
     }
 
     #[allow(deprecated)]
-    fn run_hooks(&self, plan: &Plan<'_>) -> Result<(), ProcessError> {
+    /// The container's life has ended, if early: see the specification's `runtime.md`, steps 3
+    /// to 5 and 13.
+    fn run_poststop_hooks(&self) {
+        let hooks = hooks_of(self.spec, Hooks::poststop);
+        let state = State::of(self.id, self.spec, self.bundle).text("stopped", 0);
+        // The error that ended it is the one to tell.
+        let _ = hooks::run_all("poststop", &hooks, &state);
+    }
+
+    fn run_hooks(&self) -> Result<(), ProcessError> {
         let pid = self.pid.as_raw_nonzero().get();
-        let state = plan.state(self.id, "creating", pid, self.bundle);
+        let state = State::of(self.id, self.spec, self.bundle).text("creating", pid);
         hooks::run("prestart", &hooks_of(self.spec, Hooks::prestart), &state)?;
         hooks::run("createRuntime", &hooks_of(self.spec, Hooks::create_runtime), &state)
     }

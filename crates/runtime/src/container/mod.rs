@@ -22,7 +22,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use crate::cgroups::{Cgroup, CgroupError};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
-use crate::hooks;
+use crate::hooks::{self, State};
 use crate::plan::{self, Treatment};
 use crate::seccomp::{self, Filter, Rules};
 
@@ -45,10 +45,9 @@ pub type DeleteError = CgroupError;
 #[derive(Debug)]
 pub struct Container {
     id: String,
-    version: String,
     /// Who answers what the filter asks.
     agent: Option<Agent>,
-    bundle: PathBuf,
+    state: State,
     pid: Pid,
     pidfd: OwnedFd,
     /// The root folder's device and inode.
@@ -126,8 +125,7 @@ impl Container {
             return Err(ProcessError::invalid("start", "the container has been started before"));
         };
         self.start_over(&channel)?;
-        let state = self.state("running");
-        hooks::run("poststart", &self.poststart, &state)
+        self.run_poststart_hooks()
     }
 
     /// Lets the container wait at its start socket even when this process is gone: from here on
@@ -145,7 +143,7 @@ impl Container {
     /// end of that socket.
     pub fn start_by_socket(&mut self, socket: OwnedFd) -> Result<(), StartError> {
         self.start_over(&Channel::over(socket))?;
-        hooks::run("poststart", &self.poststart, &self.state("running"))
+        self.run_poststart_hooks()
     }
 
     /// The same container, if it was made without a cgroup.
@@ -174,19 +172,18 @@ impl Container {
             return Err(watch::out_of_turn(&Message::Listener(newcomer.listener)));
         };
         let pid = self.pid.as_raw_nonzero().get();
-        agent.tell(newcomer, plan::state(&self.version, &self.id, status, pid, &self.bundle))
+        agent.tell(newcomer, self.state.document(status, pid))
     }
 
     /// A container that another process created, from what that one recorded.
-    pub fn open(id: &str, spec: &Spec, bundle: PathBuf, pid: Pid) -> Result<Self, ProcessError> {
+    pub fn open(id: &str, spec: &Spec, bundle: &Path, pid: Pid) -> Result<Self, ProcessError> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|error| ProcessError::system("find the container's process")(error.into()))?;
         let rules = spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
         Ok(Self {
             id: id.to_owned(),
-            version: spec.version().clone(),
             agent: Agent::of(spec),
-            bundle,
+            state: State::of(id, spec, bundle),
             pid,
             pidfd,
             root: None,
@@ -220,14 +217,17 @@ impl Container {
         }
         reap(self.pidfd.as_fd());
         let removed = self.cgroup.driver().remove();
-        let state = plan::state(&self.version, &self.id, "stopped", 0, &self.bundle).to_string();
+        let state = self.state.text("stopped", 0);
         let warnings = run_poststop_hooks(&self.poststop, &state);
         removed.and(killed.or_else(ignore_missing)).map(|()| warnings)
     }
 
-    fn state(&self, status: &str) -> String {
-        let pid = self.pid.as_raw_nonzero().get();
-        plan::state(&self.version, &self.id, status, pid, &self.bundle).to_string()
+    /// One that fails ends the container.
+    fn run_poststart_hooks(&self) -> Result<(), ProcessError> {
+        let state = self.state.text("running", self.pid.as_raw_nonzero().get());
+        hooks::run("poststart", &self.poststart, &state).inspect_err(|_| {
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        })
     }
 }
 
@@ -237,7 +237,7 @@ pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<Vec<String>, Del
     let cgroup = Cgroup::of(&cgroup_path(id, spec));
     let killed = cgroup.kill_all().or_else(ignore_missing);
     let removed = cgroup.driver().remove().and(killed);
-    let state = plan::state(spec.version(), id, "stopped", 0, bundle).to_string();
+    let state = State::of(id, spec, bundle).text("stopped", 0);
     let warnings = run_poststop_hooks(&hooks_of(spec, Hooks::poststop), &state);
     removed.map(|()| warnings)
 }

@@ -39,6 +39,7 @@ use rustix::process::Pid;
 
 use crate::cgroups::Folder;
 use crate::channel::{Channel, Failure, FailureKind, Message};
+use crate::hooks::State;
 use crate::plan::{JoinedNamespace, Plan, Treatment};
 use crate::request::{ChangeRoot, Keyring, Root};
 
@@ -105,7 +106,7 @@ pub(crate) struct ProcessInit<'a> {
 /// Hooks to run in the container right before its program.
 pub(crate) struct StartHooks {
     pub(crate) hooks: Vec<oci::runtime::Hook>,
-    pub(crate) state: String,
+    pub(crate) state: State,
 }
 
 /// The standard streams as the child gets them.

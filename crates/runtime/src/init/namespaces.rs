@@ -12,6 +12,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, move_into_thr
 use linux::namespaces::Namespaces;
 
 use crate::channel::{Channel, Message};
+use crate::hooks::State;
 use crate::request::Keyring;
 
 use super::{
@@ -189,17 +190,19 @@ pub(super) fn await_hooks(init: &mut ContainerInit<'_>) -> Result<(), StepError>
         init.process.expect_message(|message| matches!(message, Message::HooksDone))?;
     }
     let hooks = hooks.create_container().as_deref().unwrap_or_default();
-    let state =
-        init.plan.state(init.process.id, "creating", own_host_pid(&init.process)?, init.bundle);
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    // Where hooks written for runc expect to be.
+    rustix::process::fchdir(init.root())?;
+    let state = State::of(init.process.id, init.spec, init.bundle).text("creating", own_pid());
     crate::hooks::run("createContainer", hooks, &state)
         .map_err(|error| StepError::Refused(error.to_string()))
 }
 
-/// This process's number in the host's pid namespace, which it cannot ask for otherwise.
-fn own_host_pid(process: &ProcessInit<'_>) -> Result<i32, StepError> {
-    let proc = process.host_proc.as_ref().expect("it is opened by an earlier step");
-    let name = rustix::fs::readlinkat(proc, "self", Vec::new())?;
-    Ok(name.to_str().ok().and_then(|name| name.parse().ok()).unwrap_or(0))
+/// This process's number as the container sees it.
+fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 pub(super) fn join_container(init: &mut JoinInit<'_>) -> Result<(), StepError> {
@@ -268,7 +271,8 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
     }
     let Some(start) = &process.start_hooks else { return Ok(()) };
     // As with runc: its hooks of this point have always had what the program has.
-    crate::hooks::run_with(&process.environment, "startContainer", &start.hooks, &start.state)
+    let state = start.state.text("created", own_pid());
+    crate::hooks::run_with(&process.environment, "startContainer", &start.hooks, &state)
         .map_err(|error| StepError::Refused(error.to_string()))
 }
 

@@ -338,7 +338,7 @@ impl Known {
             return Ok(None);
         }
         let pid = Pid::from_raw(record.pid).context("the recorded process id makes no sense")?;
-        let container = Container::open(&record.id, spec, record.bundle.clone(), pid)?;
+        let container = Container::open(&record.id, spec, &record.bundle, pid)?;
         Ok(Some(if record.lacks_cgroup { container.without_cgroup() } else { container }))
     }
 

@@ -96,3 +96,72 @@ fn those_before_the_program_have_its_environment_if_none_of_their_own() {
     assert_eq!(read("inherited"), "blue /root\n");
     assert_eq!(read("own"), "red\n");
 }
+
+#[test]
+fn the_state_has_annotations_and_a_number_that_is_right_where_the_hook_is() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    let notes = bundle.path().join("notes");
+    let note = format!("cat >>{0}; echo >>{0}", notes.display());
+    let on_host = json!([{"path": "/bin/sh", "args": ["sh", "-c", note],
+                          "env": ["PATH=/bin:/usr/bin"]}]);
+    bundle.spec["annotations"] = json!({"org.example.key": "value"});
+    bundle.spec["hooks"] = json!({
+        "createRuntime": on_host, "createContainer": on_host,
+        "startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "cat >/seen"]}],
+    });
+    bundle.run();
+    let inside = fs::read_to_string(bundle.rootfs().join("seen")).unwrap();
+    let notes = fs::read_to_string(notes).unwrap();
+    let states: Vec<Value> = notes
+        .lines()
+        .chain(inside.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let pids: Vec<i64> = states.iter().map(|state| state["pid"].as_i64().unwrap()).collect();
+    assert!(pids[0] > 1, "{pids:?}");
+    assert_eq!(pids[1..], [1, 1]);
+    for state in states {
+        assert_eq!(state["annotations"]["org.example.key"], "value");
+        assert_eq!(state["id"], bundle.id.as_str());
+    }
+}
+
+#[test]
+fn what_one_leaves_behind_keeps_nobody_waiting() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    // Its child keeps its streams, and it says more than a pipe holds.
+    let script = "sleep 30 & head -c 200000 /dev/zero >&2; exit 0";
+    bundle.spec["hooks"] = json!({"createRuntime": [
+        {"path": "/bin/sh", "args": ["sh", "-c", script], "timeout": 20, "env": ["PATH=/bin:/usr/bin"]}]});
+    let began = std::time::Instant::now();
+    bundle.run();
+    assert!(began.elapsed() < std::time::Duration::from_secs(15));
+}
+
+#[test]
+fn one_that_fails_has_the_last_ones_run_all_the_same() {
+    require_containers!();
+    let failing = json!([{"path": "/bin/sh", "args": ["sh", "-c", "exit 3"]}]);
+    for point in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"] {
+        let mut bundle = Bundle::new("sleep 100");
+        bundle.spec["hooks"] = json!({point: failing, "poststop": noting(&bundle, "poststop")});
+        bundle.with_container(null_streams, |container| {
+            let Ok(mut container) = container else { return };
+            container.start().unwrap_err();
+            container.delete().unwrap();
+        });
+        let notes = fs::read_to_string(bundle.path().join("notes")).unwrap();
+        assert_eq!(notes, "poststop \"status\":\"stopped\"\n", "{point}");
+    }
+}
+
+#[test]
+fn one_that_cannot_be_run_is_refused_by_name() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.spec["hooks"] = json!({"poststop": [{"path": "relative"}]});
+    let error = bundle.try_run().unwrap_err();
+    assert_eq!(error, "hooks.poststop[0].path: it has to be an absolute path");
+}

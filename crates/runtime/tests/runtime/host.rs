@@ -121,8 +121,9 @@ impl Bundle {
 
     /// Runs the container to its end. `Err` is the error of creating or starting, in words.
     pub(crate) fn try_run(&self) -> Result<Outcome, String> {
-        let (reader, writer) = rustix::pipe::pipe().unwrap();
-        let (result_reader, result_writer) = rustix::pipe::pipe().unwrap();
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let (result_reader, result_writer) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         self.with_container(
             || {
                 let copy = || writer.try_clone().unwrap();
@@ -175,7 +176,7 @@ pub(crate) fn execute_as(
     user: Option<&str>,
 ) -> Result<(String, i32), String> {
     let process = serde_json::from_value(process.clone()).unwrap();
-    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     let stdin: OwnedFd = File::open("/dev/null").unwrap().into();
     let stderr = writer.try_clone().unwrap();
     let stdio = Stdio::Descriptors { stdin, stdout: writer, stderr };
