@@ -66,6 +66,21 @@ fn program_headers() -> &'static [libc::Elf64_Phdr] {
     if tells_addresses { headers } else { &[] }
 }
 
+/// The most memory, in KiB, that any process had of this one's children that it has waited for,
+/// and of theirs.
+///
+/// See `getrusage(2)`, `RUSAGE_CHILDREN`.
+pub fn peak_of_children() -> io::Result<u64> {
+    // SAFETY: zeroes are a valid `struct rusage`.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `struct rusage` during the call.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usage.ru_maxrss.cast_unsigned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,111 +1,76 @@
-//! Times the life of a container inside one process, as a supervisor sees it.
+//! A container's whole life by the library, as a supervisor leads it, and how long it took.
 //!
-//! `cargo run --release -p runtime --example lifecycle -- CONFIG ROOTFS WORK [ROUNDS]`: the
-//! configuration is run on an overlay of ROOTFS, with folders made below WORK, and the program
-//! is taken from the configuration. Prints the median of each phase.
+//! `lifecycle BUNDLE [--exec]` prints nanoseconds: of creating, starting, awaiting and deleting
+//! the bundle's container, or of running its program once more in it.
 
-use std::fs::{self, File};
+use std::error::Error;
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use oci::runtime::Spec;
-use runtime::{CreateRequest, ExecRequest, Root, Stdio};
+use runtime::{ChangeRoot, Container, CreateRequest, ExecRequest, Keyring, Root, Stdio, create};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [configuration, rootfs, work, rest @ ..] = &arguments[..] else {
-        anyhow::bail!("usage: lifecycle CONFIG ROOTFS WORK [ROUNDS]");
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let bundle = PathBuf::from(arguments.next().ok_or("usage: lifecycle BUNDLE [--exec]")?);
+    let mut spec: Spec = serde_json::from_slice(&std::fs::read(bundle.join("config.json"))?)?;
+    let elapsed = match arguments.next().as_deref() {
+        Some("--exec") => measure_exec(&mut spec, &bundle)?,
+        _ => measure_life(&spec, &bundle)?,
     };
-    let rounds = rest.first().map_or(Ok(100), |rounds| rounds.parse())?;
-    let spec: Spec = serde_json::from_slice(&fs::read(configuration)?)?;
-    let mut phases = Phases::default();
-    for round in 0..rounds {
-        live(&spec, Path::new(rootfs), Path::new(work), round, &mut phases)?;
-    }
-    phases.print();
+    println!("{}", elapsed.as_nanos());
     Ok(())
 }
 
-/// The durations of each phase.
-#[derive(Default)]
-struct Phases {
-    create: Vec<Duration>,
-    start: Vec<Duration>,
-    exec: Vec<Duration>,
-    wait: Vec<Duration>,
-    delete: Vec<Duration>,
-}
-
-impl Phases {
-    fn print(&mut self) {
-        let phases = [
-            ("create", &mut self.create),
-            ("start", &mut self.start),
-            ("exec, to its end", &mut self.exec),
-            ("wait", &mut self.wait),
-            ("delete", &mut self.delete),
-        ];
-        for (name, durations) in phases {
-            durations.sort();
-            if let Some(median) = durations.get(durations.len() / 2) {
-                println!("{name:>18} {:7.0} us", median.as_secs_f64() * 1e6);
-            }
-        }
-    }
-}
-
-fn live(
-    spec: &Spec,
-    rootfs: &Path,
-    work: &Path,
-    round: u32,
-    phases: &mut Phases,
-) -> anyhow::Result<()> {
-    let id = format!("lifecycle-{}-{round}", std::process::id());
-    let folder = work.join(&id);
-    let (upper, overlay_work) = (folder.join("fs"), folder.join("work"));
-    fs::create_dir_all(&upper)?;
-    fs::create_dir(&overlay_work)?;
-
-    let began = Instant::now();
-    let root = overlay(rootfs, upper, overlay_work);
-    let request = CreateRequest::new(&id, spec, work, root, null_streams()?);
-    let mut container =
-        runtime::create(request).map_err(|error| anyhow::anyhow!(errors::chain(&error)))?;
-    let created = Instant::now();
-    container.start().context("start")?;
-    let started = Instant::now();
-    let process = spec.process().as_ref().context("no process")?;
-    if process.args().as_ref().is_some_and(|args| args.first().is_some_and(|name| name == "sleep"))
-    {
-        let mut process = process.clone();
-        process.set_args(Some(vec!["true".to_owned()]));
-        let stdio = null_streams()?;
-        let running = container.exec(ExecRequest::new(&process, stdio)).context("exec")?;
-        waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
-        phases.exec.push(started.elapsed());
-        rustix::process::pidfd_send_signal(container.pidfd(), rustix::process::Signal::KILL)?;
-    }
-    let ending = Instant::now();
+fn measure_life(spec: &Spec, bundle: &Path) -> Result<Duration, Box<dyn Error>> {
+    let start = Instant::now();
+    let mut container = made(spec, bundle)?;
+    container.start()?;
     waitid(WaitId::PidFd(container.pidfd()), WaitIdOptions::EXITED)?;
-    let ended = Instant::now();
-    container.delete().context("delete")?;
-    phases.create.push(created - began);
-    phases.start.push(started - created);
-    phases.wait.push(ended - ending);
-    phases.delete.push(ended.elapsed());
-    fs::remove_dir_all(folder)?;
-    Ok(())
+    container.delete()?;
+    Ok(start.elapsed())
 }
 
-fn overlay(rootfs: &Path, upper: PathBuf, work: PathBuf) -> Root {
-    Root::Overlay { lowers: vec![rootfs.to_owned()], upper, work, volatile: true }
+/// In a container whose own program has not been started: what else it does costs nothing.
+fn measure_exec(spec: &mut Spec, bundle: &Path) -> Result<Duration, Box<dyn Error>> {
+    let container = made(spec, bundle)?;
+    let process = spec.process().as_ref().ok_or("the configuration has no process")?;
+    let start = Instant::now();
+    let running = container.exec(ExecRequest {
+        process,
+        stdio: streams()?,
+        user: None,
+        additional_groups: &[],
+        keyring: Keyring::default(),
+        preserved_descriptors: 0,
+    })?;
+    waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    let elapsed = start.elapsed();
+    container.delete()?;
+    Ok(elapsed)
 }
 
-fn null_streams() -> anyhow::Result<Stdio> {
+fn made(spec: &Spec, bundle: &Path) -> Result<Container, Box<dyn Error>> {
+    Ok(create(CreateRequest {
+        id: "lifecycle",
+        spec,
+        bundle,
+        root: Root::Directory(bundle.join("rootfs")),
+        stdio: streams()?,
+        network_namespace: None,
+        user: None,
+        additional_groups: &[],
+        start_socket: None,
+        change_root: ChangeRoot::default(),
+        keyring: Keyring::default(),
+        preserved_descriptors: 0,
+    })?)
+}
+
+fn streams() -> std::io::Result<Stdio> {
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     Ok(Stdio::Descriptors { stdin: null()?, stdout: null()?, stderr: null()? })
 }

@@ -5,7 +5,7 @@
 //! for the raw floor (what the kernel alone takes), and told as a ratio.
 //!
 //! Peers: `docker` against the dockerd that `PEER_HOST` names, `podman`, and for bare
-//! bundles `crun` and `runc`.
+//! bundles the other OCI runtimes (see [`bundles`]).
 
 mod bundles;
 mod contender;
@@ -52,14 +52,15 @@ impl BenchArguments {
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<()> {
     machine::prepare(&[BUSYBOX])?;
     let folder = programs::build(&BuildArguments { release: true })?;
-    let floor = ["build", "--release", "--package", "xtask", "--bin", "floor"];
-    run(cargo().args(floor))?;
+    let helpers = ["build", "--release", "--package", "xtask", "--bin", "floor", "--bin", "peak"];
+    run(cargo().args(helpers))?;
+    run(cargo().args(["build", "--release", "--package", "runtime", "--example", "lifecycle"]))?;
 
     let contenders = Contenders::gather(&folder)?;
     let mut table = Table::new();
     let floor = floor::Floor::prepare(&folder.join("floor"))?;
     timings::measure(arguments, &contenders, &floor, &mut table)?;
-    bundles::measure(arguments, &folder, &floor, &mut table)?;
+    bundles::measure(arguments, &folder, &contenders, &floor, &mut table)?;
     memory::measure(arguments, &contenders, &mut table)?;
 
     let text = table.render();
