@@ -53,7 +53,8 @@ pub(crate) fn measure(
     Ok(())
 }
 
-const NAMES: [&str; 7] = [
+/// What is measured.
+pub(super) const NAMES: [&str; 7] = [
     "a bundle's `run` by the runtime alone",
     "a bundle's `create`, `start` and `delete`",
     "a bundle's `exec` of `true`",

@@ -104,17 +104,31 @@ pub(crate) struct Contenders {
 }
 
 impl Contenders {
+    /// Wharf and the peers.
     pub(crate) fn gather(programs: &Path) -> Result<Self> {
+        let mut contenders = Self::alone(programs)?;
+        contenders.add_peers()?;
+        Ok(contenders)
+    }
+
+    /// Wharf without any peer.
+    pub(crate) fn alone(programs: &Path) -> Result<Self> {
         let host = Host::builder().bare().programs(programs).start();
         let address = format!("unix://{}", host.socket().display());
-        let mut all = vec![Contender {
+        let ours = Contender {
             name: OURS,
             program: programs.join("wharf"),
             environment: vec![("DOCKER_HOST", address.into())],
             image: "busybox".to_owned(),
-        }];
+        };
+        ours.feed("import - IMAGE", &shell())?;
+        Ok(Self { all: vec![ours], host })
+    }
+
+    fn add_peers(&mut self) -> Result<()> {
+        let mut peers = Vec::new();
         match (find("docker"), std::env::var_os("PEER_HOST")) {
-            (Some(program), Some(peer)) => all.push(Contender {
+            (Some(program), Some(peer)) => peers.push(Contender {
                 name: "docker",
                 program,
                 environment: vec![("DOCKER_HOST", peer)],
@@ -123,20 +137,25 @@ impl Contenders {
             _ => println!("no docker to compare with: no client on PATH, or no PEER_HOST"),
         }
         match find("podman") {
-            Some(program) => all.push(Contender {
+            Some(program) => peers.push(Contender {
                 name: "podman",
                 program,
-                environment: vec![("CONTAINERS_CONF", podman_settings(&host)?.into())],
+                environment: vec![("CONTAINERS_CONF", podman_settings(&self.host)?.into())],
                 image: format!("localhost/{PREFIX}-busybox"),
             }),
             None => println!("no podman to compare with"),
         }
-        let archive = stories::FileSystem::with_shell().tar();
-        for contender in &all {
-            contender.feed("import - IMAGE", &archive)?;
+        for peer in peers {
+            peer.feed("import - IMAGE", &shell())?;
+            self.all.push(peer);
         }
-        Ok(Self { all, host })
+        Ok(())
     }
+}
+
+/// The root that everybody's image has.
+fn shell() -> Vec<u8> {
+    stories::FileSystem::with_shell().tar()
 }
 
 /// What lets podman run everywhere: by default it asks for more files and processes than

@@ -43,6 +43,13 @@ impl BenchArguments {
         self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 
+    /// Whether anything is measured that engines do, and not runtimes alone.
+    fn wants_peers(&self) -> bool {
+        let is_of_a_bundle =
+            |only: &String| bundles::NAMES.iter().any(|name| name.contains(only.as_str()));
+        !self.only.as_ref().is_some_and(is_of_a_bundle)
+    }
+
     /// Rounds of something that takes seconds.
     fn few_rounds(&self) -> usize {
         self.rounds.div_ceil(4)
@@ -56,7 +63,11 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<()> {
     run(cargo().args(helpers))?;
     run(cargo().args(["build", "--release", "--package", "runtime", "--example", "lifecycle"]))?;
 
-    let contenders = Contenders::gather(&folder)?;
+    let contenders = if arguments.wants_peers() {
+        Contenders::gather(&folder)?
+    } else {
+        Contenders::alone(&folder)?
+    };
     let mut table = Table::new();
     let floor = floor::Floor::prepare(&folder.join("floor"))?;
     timings::measure(arguments, &contenders, &floor, &mut table)?;
