@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use oci::runtime::Spec;
-use runtime::{ChangeRoot, Container, CreateRequest, ExecRequest, Keyring, Root, Stdio, create};
+use runtime::{Container, CreateRequest, ExecRequest, Root, Stdio, create};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,14 +39,7 @@ fn measure_exec(spec: &mut Spec, bundle: &Path) -> Result<Duration, Box<dyn Erro
     let container = made(spec, bundle)?;
     let process = spec.process().as_ref().ok_or("the configuration has no process")?;
     let start = Instant::now();
-    let running = container.exec(ExecRequest {
-        process,
-        stdio: streams()?,
-        user: None,
-        additional_groups: &[],
-        keyring: Keyring::default(),
-        preserved_descriptors: 0,
-    })?;
+    let running = container.exec(ExecRequest::new(process, streams()?))?;
     waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED)?;
     let elapsed = start.elapsed();
     container.delete()?;
@@ -54,20 +47,8 @@ fn measure_exec(spec: &mut Spec, bundle: &Path) -> Result<Duration, Box<dyn Erro
 }
 
 fn made(spec: &Spec, bundle: &Path) -> Result<Container, Box<dyn Error>> {
-    Ok(create(CreateRequest {
-        id: "lifecycle",
-        spec,
-        bundle,
-        root: Root::Directory(bundle.join("rootfs")),
-        stdio: streams()?,
-        network_namespace: None,
-        user: None,
-        additional_groups: &[],
-        start_socket: None,
-        change_root: ChangeRoot::default(),
-        keyring: Keyring::default(),
-        preserved_descriptors: 0,
-    })?)
+    let root = Root::Directory(bundle.join("rootfs"));
+    Ok(create(CreateRequest::new("lifecycle", spec, bundle, root, streams()?))?)
 }
 
 fn streams() -> std::io::Result<Stdio> {
