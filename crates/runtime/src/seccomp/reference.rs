@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use linux::seccomp::Instruction;
-use oci::runtime::{Arch, LinuxSeccomp, LinuxSeccompOperator};
+use oci::runtime::{Arch, LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator};
 
 use super::architectures::{self, Architecture};
 use super::compile_for;
@@ -142,9 +142,18 @@ fn words_of(seccomp: &LinuxSeccomp, architectures: &[&str]) -> String {
                 format!("{} {operator} {} {second}", condition.index(), condition.value())
             })
             .collect();
-        let (count, conditions) = (conditions.len(), conditions.join(" "));
+        let indexes: Vec<usize> =
+            syscall.args().iter().flatten().map(LinuxSeccompArg::index).collect();
+        let is_repeated =
+            indexes.iter().enumerate().any(|(at, index)| indexes[..at].contains(index));
+        // As runc does for the conditions that libseccomp refuses together.
+        let groups: Vec<&[String]> =
+            if is_repeated { conditions.chunks(1).collect() } else { vec![&conditions] };
         for name in syscall.names() {
-            text.push_str(&format!("rule {name} {answer} {count} {conditions}\n"));
+            for group in &groups {
+                let (count, conditions) = (group.len(), group.join(" "));
+                text.push_str(&format!("rule {name} {answer} {count} {conditions}\n"));
+            }
         }
     }
     text
@@ -163,19 +172,28 @@ fn operator(operator: LinuxSeccompOperator) -> u32 {
     }
 }
 
+/// The numbers to compare for.
+type Numbers = fn(&Architecture, &LinuxSeccomp) -> Vec<u32>;
+
+/// Those that the rules name.
+fn named_numbers(architecture: &Architecture, seccomp: &LinuxSeccomp) -> Vec<u32> {
+    let rules = || seccomp.syscalls().iter().flatten();
+    let is_named = |name: &str| rules().any(|rule| rule.names().iter().any(|one| one == name));
+    let calls = architecture.calls().filter(|(_, name)| {
+        let stands_for = architecture.multiplexed_by(name);
+        stands_for.is_some_and(|calls| calls.calls.iter().any(|(name, _)| is_named(name)))
+            || is_named(name)
+    });
+    calls.flat_map(|(number, _)| [number.saturating_sub(1), number, number + 1]).collect()
+}
+
 /// Every number that there is or could soon be, and some at the far ends.
-fn numbers(architecture: &Architecture) -> impl Iterator<Item = u32> {
+fn all_numbers(architecture: &Architecture, _: &LinuxSeccomp) -> Vec<u32> {
     let first = architecture.first_number;
     let private = 0xf_0000..0xf_0010;
-    (first..first + 700).chain(private).chain([
-        0x3fff_ffff,
-        0x4000_0000,
-        0x4000_0226,
-        0x7fff_ffff,
-        0x8000_0000,
-        u32::MAX - 1,
-        u32::MAX,
-    ])
+    let ends =
+        [0x3fff_ffff, 0x4000_0000, 0x4000_0226, 0x7fff_ffff, 0x8000_0000, u32::MAX - 1, u32::MAX];
+    (first..first + 700).chain(private).chain(ends).collect()
 }
 
 /// Values on both sides of what any rule compares the arguments of `name` with; in halves too,
@@ -194,7 +212,9 @@ fn boundaries(seccomp: &LinuxSeccomp, name: Option<&str>) -> Vec<[u64; 6]> {
             let other_half = value ^ 1 << 32;
             around.extend([value.wrapping_sub(1), value, value.wrapping_add(1), other_half]);
         }
-        around.extend((0..64).map(|bit| 1 << bit));
+        if condition.op() == LinuxSeccompOperator::ScmpCmpMaskedEq {
+            around.extend((0..64).map(|bit| 1 << bit));
+        }
         around.push(u64::from(u32::MAX));
     }
     let mut calls = vec![[0; 6], [u64::MAX; 6]];
@@ -217,6 +237,27 @@ fn is_known(number: i64) -> bool {
     number >= 0 || (-300..=-100).contains(&number)
 }
 
+/// Whether a program looks at the number of a call after its architecture. libseccomp 2.5.4
+/// forgets to, for some rules of calls that have two entrances.
+fn loads_numbers(program: &[Instruction], architectures: &[Architecture]) -> bool {
+    const LOAD: u16 = 0x20;
+    const JUMP: u16 = 0x05;
+    let follow = |mut at: usize| {
+        while program[at].code == JUMP {
+            at += 1 + program[at].operand as usize;
+        }
+        at
+    };
+    // One comparison after the other, behind the load of the architecture.
+    let mut at = 1;
+    architectures::by_kernel_number(architectures).all(|_| {
+        let check = program[at];
+        let numbers = program[follow(at + 1 + usize::from(check.jump_true))];
+        at = follow(at + 1 + usize::from(check.jump_false));
+        numbers.code == LOAD && numbers.operand == 0
+    })
+}
+
 /// What came of a comparison.
 #[derive(Debug, Default)]
 struct Compared {
@@ -231,10 +272,12 @@ fn compare(
     machine: &str,
     architectures: &[Architecture],
     names: &[&str],
+    numbers: Numbers,
 ) -> Compared {
     let ours = compile_for(&Rules::new(seccomp).unwrap(), architectures).unwrap();
     let is_big_endian = machine == "s390x";
     let theirs = reference.compile(seccomp, names, is_big_endian);
+    let theirs = theirs.filter(|theirs| loads_numbers(theirs, architectures));
     let known: Option<Vec<_>> =
         architectures.iter().zip(names).map(|(one, name)| reference.names(one, name)).collect();
     let model = Model::new(seccomp, architectures);
@@ -242,7 +285,7 @@ fn compare(
     let all: Vec<Architecture> =
         MACHINES.iter().flat_map(|(machine, _)| architectures::run_by(machine)).copied().collect();
     for architecture in &all {
-        for number in numbers(architecture) {
+        for number in numbers(architecture, seccomp) {
             let base = Call { architecture: architecture.kernel_number, number, arguments: [0; 6] };
             let name = match model.verdict(base) {
                 Verdict::ByName { name, .. } => name,
@@ -302,11 +345,77 @@ fn dockers_profile_means_what_libseccomp_makes_of_it() {
     for (machine, names) in MACHINES {
         let all = architectures::listed_of(architectures::run_by(machine), &ALL);
         for count in 1..=all.len() {
-            let compared = compare(&reference, &profile, machine, &all[..count], &names[..count]);
+            let compared =
+                compare(&reference, &profile, machine, &all[..count], &names[..count], all_numbers);
             println!("{machine}, {}: {compared:?}", names[..count].join(" "));
             let is_compared = compared.same > 0;
             assert!(is_compared || machine == "loongarch64", "{machine}");
         }
     }
     assert_eq!(Model::new(&profile, &[]).answer(Verdict::Newer), ENOSYS);
+}
+
+/// Some rules, chosen by a simple generator.
+fn random_profile(mut state: u32) -> LinuxSeccomp {
+    const NAMES: [&str; 8] =
+        ["socket", "socketcall", "personality", "ipc", "semop", "read", "connect", "nonsense"];
+    const OPERATORS: [&str; 7] = [
+        "SCMP_CMP_NE",
+        "SCMP_CMP_LT",
+        "SCMP_CMP_LE",
+        "SCMP_CMP_EQ",
+        "SCMP_CMP_GE",
+        "SCMP_CMP_GT",
+        "SCMP_CMP_MASKED_EQ",
+    ];
+    const ACTIONS: [&str; 3] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_ERRNO"];
+    const VALUES: [u64; 6] = [0, 1, 3, 40, 0xffff_ffff, 0x5_0000_0003];
+    let mut next = |limit: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as usize % limit
+    };
+    // One rule for a name, and one condition for an argument: of several that overlap, libseccomp
+    // 2.5.4 tries no other when one has failed. And one action: it has an order of its own.
+    let action = ACTIONS[next(2)];
+    let rules: Vec<_> = NAMES
+        .iter()
+        .filter_map(|name| {
+            let conditions: Vec<_> = (0..next(3))
+                .map(|index| {
+                    serde_json::json!({
+                        "index": index, "op": OPERATORS[next(7)],
+                        "value": VALUES[next(6)], "valueTwo": VALUES[next(6)],
+                    })
+                })
+                .collect();
+            // Now and then a rule that says nothing new.
+            let action = if next(8) == 0 { ACTIONS[2] } else { action };
+            let rule = serde_json::json!({"names": [name], "action": action, "args": conditions});
+            (next(2) == 0).then_some(rule)
+        })
+        .collect();
+    let profile = serde_json::json!({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules});
+    serde_json::from_value(profile).unwrap()
+}
+
+#[test]
+fn rules_mean_together_what_libseccomp_makes_of_them() {
+    let reference = match Reference::build() {
+        Ok(reference) => reference,
+        Err(reason) => {
+            println!("skipped: no libseccomp to compare with: {reason}");
+            return;
+        }
+    };
+    let (machine, names) = MACHINES[0];
+    let all = architectures::listed_of(architectures::run_by(machine), &ALL);
+    let mut compared = 0;
+    for seed in 0..30 {
+        let profile = random_profile(seed);
+        println!("{}", serde_json::to_string(&profile).unwrap());
+        compared += usize::from(
+            compare(&reference, &profile, machine, &all, names, named_numbers).same > 0,
+        );
+    }
+    assert!(compared > 15, "only {compared} programs could be compared");
 }

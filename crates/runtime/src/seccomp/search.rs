@@ -66,7 +66,9 @@ pub(super) fn program(lines: Vec<Line>, foreign: u32) -> Vec<Instruction> {
     let mut otherwise = writer.answer(foreign);
     for Line { architecture, mut ranges } in lines.into_iter().rev() {
         ranges.dedup_by(|later, earlier| later.verdict == earlier.verdict);
-        writer.search(&ranges);
+        let search = writer.search(&ranges);
+        // One range only may have found its answer further down.
+        writer.go_to(search);
         let line = writer.push(load(NUMBER));
         otherwise = writer.jump_if(JUMP_EQUAL, architecture, line, otherwise);
     }
@@ -97,7 +99,8 @@ impl BackwardWriter {
         self.reversed.len() - 1 - place.0
     }
 
-    /// Writes the search; it begins with what was written last.
+    /// Writes the search. Where it begins, which is what was written last unless there is one
+    /// range only.
     fn search(&mut self, ranges: &[Range]) -> Place {
         let [lower @ .., last] = ranges else { unreachable!("a line has a range") };
         if lower.is_empty() {

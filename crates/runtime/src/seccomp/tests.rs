@@ -76,6 +76,19 @@ fn rules_without_names_know_no_newer_calls() {
 }
 
 #[test]
+fn architectures_with_the_same_single_answer_all_get_it() {
+    let filter = filter(
+        r#"{"defaultAction": "SCMP_ACT_TRAP",
+            "architectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+            "syscalls": [{"names": ["waitpid"], "action": "SCMP_ACT_TRAP"}]}"#,
+    );
+    check(&filter, X86_64, READ, 0, answer::TRAP);
+    check(&filter, X86_64, 0x4000_0000, 0, answer::TRAP);
+    check(&filter, X86, 3, 0, answer::TRAP);
+    check(&filter, 0xc000_00b7, 0, 0, answer::KILL_THREAD);
+}
+
+#[test]
 fn a_permissive_filter_leaves_newer_calls_alone() {
     let filter = filter(
         r#"{"defaultAction": "SCMP_ACT_ALLOW",
