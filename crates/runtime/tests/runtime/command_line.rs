@@ -483,3 +483,21 @@ fn a_terminal_needs_somebody_to_serve_it() {
     assert!(error.contains("cannot allocate tty if runc will detach without"), "{error}");
     assert!(!host.root().join(host.id()).exists());
 }
+
+#[test]
+fn sockets_that_listen_are_handed_on() {
+    require_containers!();
+    let host = Host::new("echo $LISTEN_FDS $LISTEN_PID; cat <&3");
+    let bundle = host.bundle.path().to_str().unwrap();
+    let program = env!("CARGO_BIN_EXE_wharf-runtime");
+    let root = host.root();
+    let script = format!(
+        "exec 3</etc/passwd; LISTEN_FDS=1 LISTEN_PID=$$ exec {program} --root {} run -b {bundle} {}",
+        root.display(),
+        host.id()
+    );
+    let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = format!("1 1\n{}", fs::read_to_string("/etc/passwd").unwrap());
+    assert_eq!(text, expected, "{:?}", output.stderr);
+}

@@ -117,8 +117,9 @@ impl<'a> Making<'a> {
             }
             result => result.with_context(|| format!("cannot read `{}`", name.display()))?,
         };
-        let spec: Spec = serde_json::from_slice(&text)
+        let mut spec: Spec = serde_json::from_slice(&text)
             .with_context(|| format!("`{}` makes no sense", name.display()))?;
+        hand_on_listening(&mut spec, super::listening());
         let console = values.given("console-socket");
         foreground::check_terminal(has_terminal(&spec), is_detached, console.is_some())?;
         Ok(Self {
@@ -274,6 +275,15 @@ impl<'a> Making<'a> {
             container.delete()?;
         }
         Ok(code)
+    }
+}
+
+/// The program finds sockets in its first descriptors if these words say so.
+fn hand_on_listening(spec: &mut Spec, count: u32) {
+    if let Some(process) = spec.process_mut().as_mut().filter(|_| count > 0) {
+        let mut environment = process.env().clone().unwrap_or_default();
+        environment.extend([format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()]);
+        process.set_env(Some(environment));
     }
 }
 

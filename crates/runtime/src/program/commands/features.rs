@@ -15,6 +15,19 @@ pub(super) const COMMAND: Command = Command {
 /// The newest version of the specification whose fields are known here.
 pub(super) const VERSION_NEWEST: &str = "1.3.0";
 
+/// All that the kernel has, in the order of their numbers.
+#[rustfmt::skip]
+const CAPABILITIES: [&str; 41] = [
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
+    "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+];
+
 fn features(_call: &Call) -> anyhow::Result<ExitCode> {
     let features = json!({
         "ociVersionMin": "1.0.0",
@@ -23,7 +36,8 @@ fn features(_call: &Call) -> anyhow::Result<ExitCode> {
                   "poststop"],
         "mountOptions": runtime::mount_option_names(),
         "linux": {
-            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
+            "capabilities": CAPABILITIES.as_slice(),
             "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false,
                        "rdma": true},
             "seccomp": {
@@ -41,12 +55,37 @@ fn features(_call: &Call) -> anyhow::Result<ExitCode> {
                 "supportedFlags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
                                    "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
             },
-            "apparmor": {"enabled": false},
-            "selinux": {"enabled": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
             "intelRdt": {"enabled": false},
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "memoryPolicy": {
+                "modes": ["MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL",
+                          "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"],
+                "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES",
+                          "MPOL_F_STATIC_NODES"],
+            },
+            "mountExtensions": {"idmap": {"enabled": true}},
+            "netDevices": {"enabled": false},
         },
+        "annotations": {"org.wharf.runtime.version": env!("CARGO_PKG_VERSION")},
+        // No annotation changes what is done.
+        "potentiallyUnsafeConfigAnnotations": [],
     });
     println!("{features:#}");
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use oci::runtime::Capability;
+
+    use super::*;
+
+    #[test]
+    fn every_capability_is_one_that_a_configuration_may_name() {
+        for name in CAPABILITIES {
+            let bare = name.strip_prefix("CAP_").unwrap();
+            assert!(bare.parse::<Capability>().is_ok(), "{name}");
+        }
+    }
 }

@@ -181,7 +181,18 @@ fn preserved(values: &Values) -> anyhow::Result<u32> {
     u32::try_from(count)
         .ok()
         .filter(|count| *count <= PRESERVED_MAX)
+        .map(|count| count + listening())
         .with_context(|| format!("--preserve-fds: {count} makes no sense"))
+}
+
+/// How many sockets whoever started this program has opened for it, or rather for the
+/// container's program: see `sd_listen_fds(3)`.
+fn listening() -> u32 {
+    const LISTENING_MAX: u32 = 1 << 16;
+    let variable = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let is_meant = variable("LISTEN_PID") == Some(std::process::id());
+    let count = variable("LISTEN_FDS").filter(|_| is_meant).unwrap_or(0);
+    if count <= LISTENING_MAX { count } else { 0 }
 }
 
 /// Runs a command. The exit code may be a container's.
