@@ -5,6 +5,8 @@
 //!
 //! See `rtnetlink(7)`.
 
+mod moved;
+
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 

@@ -35,6 +35,7 @@ mod channel;
 mod error;
 mod hooks;
 mod mount_options;
+mod resctrl;
 mod seccomp;
 
 #[doc(hidden)]

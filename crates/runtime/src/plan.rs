@@ -24,6 +24,7 @@ use rustix::thread::LinkNameSpaceType;
 use crate::error::ProcessError;
 use crate::hooks;
 use crate::mount_options::parse_propagation;
+use crate::resctrl;
 use crate::seccomp::Rules;
 
 pub(crate) use mounts::{MountKind, MountMapping, PlannedMount};
@@ -99,6 +100,9 @@ impl<'a> Plan<'a> {
         };
         let linux = spec.linux().as_ref().unwrap_or(&NO_LINUX);
         refuse_unsupported(linux)?;
+        if let Some(rdt) = linux.intel_rdt() {
+            resctrl::check(rdt)?;
+        }
         labels::check_mounts(linux).map_err(|reason| invalid("linux.mountLabel", reason))?;
 
         let mut plan = Self {
@@ -152,6 +156,7 @@ impl<'a> Plan<'a> {
         }
         self.check_mounts_are_own(linux)?;
         self.check_clocks(linux)?;
+        self.check_devices(linux)?;
         self.check_users()?;
         self.check_mappings()?;
         Ok(())
@@ -248,6 +253,20 @@ impl<'a> Plan<'a> {
             if !self.has_own_mounts() && paths.as_ref().is_some_and(|paths| !paths.is_empty()) {
                 let field = format!("linux.{name}");
                 return Err(invalid(field, "it needs a namespace of type `mount`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_devices(&self, linux: &Linux) -> Result<(), ProcessError> {
+        for (name, device) in linux.net_devices().iter().flatten() {
+            let refused = |reason: &str| Err(invalid(format!("linux.netDevices.{name}"), reason));
+            if self.uses_host_network() {
+                return refused("unable to move network devices without a NET namespace");
+            }
+            let new_name = device.name().as_ref().filter(|name| !name.is_empty());
+            if !is_device_name(name) || new_name.is_some_and(|name| !is_device_name(name)) {
+                return refused("invalid network device name");
             }
         }
         Ok(())
@@ -419,11 +438,7 @@ fn refuse_unsupported(linux: &Linux) -> Result<(), ProcessError> {
     // Docker still sends it, as -1 or 0, where nobody has asked for it.
     #[allow(deprecated)]
     let kernel_memory = memory.and_then(|memory| memory.kernel()).is_some_and(|limit| limit > 0);
-    let unsupported = [
-        ("netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
-        ("intelRdt", linux.intel_rdt().is_some()),
-        ("resources.memory.kernel", kernel_memory),
-    ];
+    let unsupported = [("resources.memory.kernel", kernel_memory)];
     match unsupported.iter().find(|(_, is_used)| *is_used) {
         Some((name, _)) => Err(not_done(format!("linux.{name}"))),
         None => Ok(()),
@@ -436,6 +451,13 @@ fn check_version(version: &str) -> Result<(), ProcessError> {
         return Ok(());
     }
     Err(invalid("ociVersion", format!("`{version}` is no version 1")))
+}
+
+/// What the kernel takes for the name of a network device.
+fn is_device_name(name: &str) -> bool {
+    const BYTES_MAX: usize = 15;
+    let is_odd = |letter: char| matches!(letter, '/' | ':') || letter.is_whitespace();
+    !matches!(name, "" | "." | "..") && name.len() <= BYTES_MAX && !name.contains(is_odd)
 }
 
 fn root_propagation(linux: &Linux) -> Result<Option<(Propagation, Depth)>, ProcessError> {
@@ -517,8 +539,10 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        let refused = refusal(|json| json["linux"]["intelRdt"] = serde_json::json!({}));
-        assert_eq!(refused, "linux.intelRdt: is not supported");
+        let refused = refusal(|json| {
+            json["linux"]["resources"] = serde_json::json!({"memory": {"kernel": 1}});
+        });
+        assert_eq!(refused, "linux.resources.memory.kernel: is not supported");
     }
 
     #[test]

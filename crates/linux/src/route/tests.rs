@@ -84,3 +84,37 @@ fn a_refusal_says_why() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_device_moves_with_its_addresses() {
+    network_namespace::in_new(|| {
+        let route = Route::open().unwrap();
+        let other = network_namespace::in_new(|| network_namespace::current().unwrap()).unwrap();
+        let pair = VethPair {
+            name: "dev0",
+            mtu: 1400,
+            bridge: None,
+            peer_name: "peer0",
+            peer_mac: MAC,
+            peer_namespace: other.as_fd(),
+        };
+        change(&route, |changes| changes.add_veth(&pair));
+        let link = route.link("dev0").unwrap().unwrap().index;
+        let address = Ipv4Addr::new(10, 9, 8, 7);
+        change(&route, |changes| changes.add_address(Address { link, address, prefix: 24 }));
+        change(&route, |changes| changes.set_up(link));
+        let inner = network_namespace::in_new(|| network_namespace::current().unwrap()).unwrap();
+
+        route.move_device("dev0", inner.as_fd(), "eth7").unwrap();
+
+        assert!(route.link("dev0").unwrap().is_none());
+        let (link, addresses) = network_namespace::inside(inner.as_fd(), || {
+            let route = Route::open().unwrap();
+            (route.link("eth7").unwrap().unwrap(), route.addresses().unwrap())
+        })
+        .unwrap();
+        assert!(link.is_up);
+        assert!(addresses.contains(&Address { link: link.index, address, prefix: 24 }));
+    })
+    .unwrap();
+}

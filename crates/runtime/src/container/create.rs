@@ -24,6 +24,7 @@ use crate::init::{
 };
 use crate::plan::Plan;
 use crate::request::{CgroupNeed, CreateRequest, Stdio};
+use crate::resctrl;
 use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
 
@@ -32,7 +33,7 @@ use super::detour::Detour;
 use super::id_maps;
 use super::{
     Container, CreateError, KeptFilter, affinity, hooks_of, mapped_mounts, midwife, namespaces_of,
-    reap, rlimits_of, watch,
+    network_devices, reap, rlimits_of, watch,
 };
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
@@ -80,6 +81,7 @@ struct Birth<'a> {
     spec: &'a oci::runtime::Spec,
     bundle: &'a std::path::Path,
     cgroup_need: CgroupNeed,
+    network: Option<BorrowedFd<'a>>,
     pid: Pid,
     pidfd: OwnedFd,
     channel: Channel,
@@ -112,8 +114,9 @@ fn clone_child<'a>(
     detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
     match cloned.map_err(ProcessError::system("clone the container's process"))? {
         Cloned::Parent { child: pid, pidfd } => {
+            let network = request.network_namespace;
             let CreateRequest { id, spec, bundle, cgroup_need, .. } = request;
-            Ok(Birth { id, spec, bundle, cgroup_need, pid, pidfd, channel })
+            Ok(Birth { id, spec, bundle, cgroup_need, network, pid, pidfd, channel })
         }
         Cloned::Child => unreachable!("handled above"),
     }
@@ -213,6 +216,9 @@ impl Birth<'_> {
                 let _ = rustix::process::pidfd_send_signal(&self.pidfd, kill);
                 reap(self.pidfd.as_fd());
                 let _ = cgroup.driver().remove();
+                if let Ok(Some(service)) = resctrl::Group::of(self.id, self.spec) {
+                    let _ = service.remove();
+                }
                 self.run_poststop_hooks();
                 return Err(error);
             }
@@ -232,6 +238,7 @@ impl Birth<'_> {
             filter: filter.map_or(KeptFilter::None, KeptFilter::Compiled),
             rlimits: rlimits_of(self.spec.process().as_ref()),
             treatment: plan.treatment.clone(),
+            service: resctrl::Group::of(self.id, self.spec)?,
             namespaces: namespaces_of(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),
             poststop: hooks_of(self.spec, Hooks::poststop),
@@ -252,6 +259,11 @@ impl Birth<'_> {
         let driver = cgroup.driver();
         driver.admit(self.pid)?;
         affinity::reset(self.pid);
+        if let Some(service) = resctrl::Group::of(self.id, self.spec)? {
+            service.make(self.spec)?;
+            service.admit(self.pid)?;
+        }
+        network_devices::give(plan, self.pid, self.network)?;
         self.say(&Message::CgroupReady)?;
         // All of this happens while the child mounts its root.
         let filter = plan.seccomp.as_ref().map(seccomp::compile).transpose()?;

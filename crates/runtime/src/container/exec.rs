@@ -187,7 +187,9 @@ impl Container {
     ) -> Result<ExecProcess, ProcessError> {
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
         let admitted = entry.admit(pid).map_err(ProcessError::from);
-        let admitted = admitted.and_then(|()| affinity::set_final(pid, affinity));
+        let admitted = admitted
+            .and_then(|()| self.service.as_ref().map_or(Ok(()), |service| service.admit(pid)))
+            .and_then(|()| affinity::set_final(pid, affinity));
         let result = admitted.and_then(|()| {
             channel
                 .send(&Message::CgroupReady)

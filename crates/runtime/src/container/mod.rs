@@ -8,6 +8,7 @@ mod exec;
 mod id_maps;
 mod mapped_mounts;
 mod midwife;
+mod network_devices;
 mod watch;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks::{self, State};
 use crate::plan::{self, Treatment};
+use crate::resctrl;
 use crate::seccomp::{self, Filter, Rules};
 
 use agent::{Agent, Newcomer};
@@ -64,6 +66,8 @@ pub struct Container {
     /// For further processes that say nothing of limits.
     rlimits: Vec<PosixRlimit>,
     treatment: Treatment,
+    /// Its class of service, if it is to have one.
+    service: Option<resctrl::Group>,
     /// The kinds of namespaces that are not the host's.
     namespaces: Vec<LinuxNamespaceType>,
     poststart: Vec<Hook>,
@@ -195,6 +199,7 @@ impl Container {
             filter: rules.map_or(KeptFilter::None, |rules| KeptFilter::Rules(Box::new(rules))),
             rlimits: rlimits_of(spec.process().as_ref()),
             treatment: Treatment::of(spec.linux().as_ref()),
+            service: resctrl::Group::of(id, spec)?,
             namespaces: namespaces_of(spec),
             poststart: hooks_of(spec, Hooks::poststart),
             poststop: hooks_of(spec, Hooks::poststop),
@@ -217,8 +222,10 @@ impl Container {
         }
         reap(self.pidfd.as_fd());
         let removed = self.cgroup.driver().remove();
+        let service = self.service.map_or(Ok(()), |service| service.remove());
         let state = self.state.text("stopped", 0);
-        let warnings = run_poststop_hooks(&self.poststop, &state);
+        let mut warnings = run_poststop_hooks(&self.poststop, &state);
+        warnings.extend(service.err().map(|error| error.to_string()));
         removed.and(killed.or_else(ignore_missing)).map(|()| warnings)
     }
 
@@ -238,7 +245,10 @@ pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<Vec<String>, Del
     let killed = cgroup.kill_all().or_else(ignore_missing);
     let removed = cgroup.driver().remove().and(killed);
     let state = State::of(id, spec, bundle).text("stopped", 0);
-    let warnings = run_poststop_hooks(&hooks_of(spec, Hooks::poststop), &state);
+    let mut warnings = run_poststop_hooks(&hooks_of(spec, Hooks::poststop), &state);
+    let service =
+        resctrl::Group::of(id, spec).and_then(|group| group.map_or(Ok(()), |group| group.remove()));
+    warnings.extend(service.err().map(|error| error.to_string()));
     removed.map(|()| warnings)
 }
 

@@ -246,6 +246,40 @@ fn without_any_namespace_the_container_has_its_root_all_the_same() {
     assert_eq!(code.unwrap(), 0);
 }
 
+#[test]
+fn a_device_of_the_host_can_be_given_away() {
+    require_containers!();
+    // The test's own network namespace stands for the host's.
+    let code = linux::process::in_forked_process(|| {
+        linux::namespaces::unshare(linux::namespaces::Namespaces::NETWORK).unwrap();
+        for command in [
+            "link add dev0 type veth peer name dev1",
+            "addr add 10.9.8.7/24 dev dev0",
+            "link set dev0 up",
+        ] {
+            let status = std::process::Command::new("/bin/busybox")
+                .arg("ip")
+                .args(command.split(' '))
+                .status();
+            assert!(status.unwrap().success(), "{command}");
+        }
+        let mut bundle = Bundle::new("ip addr show eth7");
+        bundle.spec["linux"]["netDevices"] = json!({"dev0": {"name": "eth7"}});
+        let output = bundle.run().output;
+        assert!(output.contains("inet 10.9.8.7/24 brd 10.9.8.255"), "{output}");
+        assert!(output.contains(",UP"), "{output}");
+
+        bundle.spec["linux"]["netDevices"] = json!({"missing0": {}});
+        let error = bundle.try_run().unwrap_err();
+        assert!(error.starts_with("linux.netDevices.missing0: "), "{error}");
+        without(&mut bundle, "network");
+        let error = bundle.try_run().unwrap_err();
+        assert!(error.contains("without a NET namespace"), "{error}");
+        0
+    });
+    assert_eq!(code.unwrap(), 0);
+}
+
 fn can_make_user_namespace() -> bool {
     let code = linux::process::in_forked_process(|| {
         linux::namespaces::unshare(linux::namespaces::Namespaces::USER).map_or(1, |()| 0)
