@@ -7,16 +7,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use oci::runtime::Linux;
-use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, fstatfs, openat2};
+use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, openat2};
 use rustix::io::Errno;
 use rustix::mount::fsconfig_set_string;
 
 use crate::plan::labels::{apparmor_profile, mount_label, selinux_label};
 
-use super::{Doing as _, ProcessInit, StepError};
-
-/// `f_type` of procfs. See `statfs(2)`.
-const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+use super::{Doing as _, ProcessInit, StepError, rooted};
 
 /// The extended attribute in which SELinux keeps a file's label.
 const LABEL_ATTRIBUTE: &str = "security.selinux";
@@ -59,9 +56,7 @@ pub(super) fn with_labelled_keys<T>(
 
 fn write_attribute(process: &ProcessInit<'_>, name: &str, value: &str) -> Result<(), StepError> {
     let proc = process.host_proc.as_ref().expect("it is opened by an earlier step");
-    // The field's type differs between architectures.
-    #[allow(clippy::unnecessary_cast)]
-    if fstatfs(proc)?.f_type as u64 != PROC_SUPER_MAGIC {
+    if !rooted::is_of_proc(proc)? {
         return Err(StepError::Refused("/proc is not the kernel's".to_owned()));
     }
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;

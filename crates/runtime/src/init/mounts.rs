@@ -121,9 +121,20 @@ fn bind(
     }
     let missing = if rooted::is_directory(&tree)? { Missing::Directory } else { Missing::File };
     let place = rooted::open_or_create(init.root(), &mount.destination, missing)?;
+    keep_proc_uncovered(&place, mount)?;
     restrict(&tree, &mount.options)?;
     root::attach(&tree, &place)?;
     Ok(tree)
+}
+
+/// The plan has refused what covers `/proc` by its name. Here a symlink of the image's may have
+/// led there (CVE-2019-19921).
+fn keep_proc_uncovered(place: &OwnedFd, mount: &PlannedMount<'_>) -> Result<(), StepError> {
+    if mount.destination.starts_with("/proc") || !rooted::is_of_proc(place)? {
+        return Ok(());
+    }
+    let shown = mount.destination.display();
+    Err(StepError::Refused(format!("\"{shown}\" cannot be mounted because it is inside /proc")))
 }
 
 /// Has the parent map a mount: it takes rights over the file system, which a user namespace
@@ -175,6 +186,7 @@ fn file_system(
     // A symlink for these is an attempt to have the kernel's own files elsewhere.
     let must_be_plain = matches!(kind, "proc" | "sysfs");
     let (place, was_there) = open_place(init.root(), &mount.destination, must_be_plain)?;
+    keep_proc_uncovered(&place, mount)?;
     let covered = if was_there { Covered::Folder(&place) } else { Covered::Nothing };
     let label = labels::of_mounts(init.linux);
     let made = match make_detached(mount, kind, covered, label) {
@@ -323,6 +335,7 @@ fn set_file_system_options(context: &OwnedFd, options: &MountOptions) -> Result<
 /// Version 1: a small tmpfs with the container's folder of each hierarchy in it.
 fn mount_hierarchies(init: &ContainerInit<'_>, mount: &PlannedMount<'_>) -> Result<(), StepError> {
     let place = rooted::open_or_create(init.root(), &mount.destination, Missing::Directory)?;
+    keep_proc_uncovered(&place, mount)?;
     let mut tmpfs = PlannedMount {
         kind: MountKind::FileSystem("tmpfs"),
         source: Some(PathBuf::from("tmpfs")),

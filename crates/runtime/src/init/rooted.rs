@@ -148,6 +148,16 @@ pub(super) fn is_directory(fd: impl AsFd) -> io::Result<bool> {
     Ok(rustix::fs::FileType::from_raw_mode(status.st_mode) == rustix::fs::FileType::Directory)
 }
 
+/// `f_type` of procfs. See `statfs(2)`.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+
+/// Whether a descriptor is of one of the kernel's files in `/proc`.
+pub(super) fn is_of_proc(fd: impl AsFd) -> rustix::io::Result<bool> {
+    // The field's type differs between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    Ok(rustix::fs::fstatfs(fd)?.f_type as u64 == PROC_SUPER_MAGIC)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -19,6 +19,7 @@ mod mounts;
 mod namespaces;
 mod privileges;
 mod rootless;
+mod safety;
 mod scheduling;
 mod seccomp;
 mod sub_cgroups;

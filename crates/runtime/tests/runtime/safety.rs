@@ -1,0 +1,188 @@
+//! Images and neighbours that mean harm: nothing of the host is reached, and nothing is waited
+//! for that does not come.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, FileType, Mode, RenameFlags, makedev, mknodat, renameat_with};
+use serde_json::json;
+
+use crate::host::Bundle;
+
+/// How often a race is run.
+const ROUNDS: usize = 40;
+
+/// Has `one` and `other` change places as fast as they can while `body` runs.
+fn exchanging(one: &Path, other: &Path, body: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+        is_over.store(true, Ordering::Relaxed);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+/// A container whose `/vol` is a folder that somebody else can change, with a mount below it.
+fn with_a_shared_volume(script: &str, mount: &serde_json::Value) -> (Bundle, tempfile::TempDir) {
+    let mut bundle = Bundle::new(script);
+    let volume = tempfile::tempdir().unwrap();
+    let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+    mounts.push(json!({
+        "destination": "/vol", "type": "bind", "source": volume.path(), "options": ["bind"],
+    }));
+    mounts.push(mount.clone());
+    (bundle, volume)
+}
+
+/// CVE-2019-19921: a volume at a place that the image makes lead to `/proc`.
+#[test]
+fn a_mount_cannot_cover_the_kernels_files_by_a_symlink() {
+    require_containers!();
+    for (link, destination) in
+        [("/proc", "/data"), ("/proc/self/attr", "/data"), ("../proc", "/var/data/sys")]
+    {
+        let mut bundle = Bundle::new("true");
+        let (at, _) = destination[1..].split_at(destination.find("/data").unwrap() + 4);
+        fs::create_dir_all(bundle.rootfs().join(at).parent().unwrap()).unwrap();
+        let link = if at.contains('/') { link.replace("../", "../../") } else { link.to_owned() };
+        symlink(link, bundle.rootfs().join(at)).unwrap();
+        let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+        mounts.push(json!({"destination": destination, "type": "tmpfs", "source": "tmpfs"}));
+        let error = bundle.try_run().unwrap_err();
+        assert!(
+            error.contains("cannot be mounted because it is inside /proc"),
+            "{destination}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_place_that_changes_under_a_mount_stays_in_the_container() {
+    require_containers!();
+    let host = tempfile::tempdir().unwrap();
+    let mount = json!({"destination": "/vol/sub/place", "type": "tmpfs", "source": "tmpfs"});
+    let script = "grep -c ' /vol/sub/place tmpfs ' /proc/mounts; ls /proc/1/status";
+    let (bundle, volume) = with_a_shared_volume(script, &mount);
+    fs::create_dir(volume.path().join("sub")).unwrap();
+    symlink(host.path(), volume.path().join("link")).unwrap();
+
+    let mut made = 0;
+    exchanging(&volume.path().join("sub"), &volume.path().join("link"), || {
+        for _ in 0..ROUNDS {
+            // It may be refused. What counts is where it is made if it is.
+            made += usize::from(bundle.try_run().is_ok());
+        }
+    });
+
+    assert!(made > 0, "no container could be made at all");
+    assert_eq!(fs::read_dir(host.path()).unwrap().count(), 0, "something was made on the host");
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    assert!(!mounts.contains(host.path().to_str().unwrap()), "{mounts}");
+}
+
+#[test]
+fn a_place_that_changes_under_a_mount_never_covers_proc() {
+    require_containers!();
+    let mount = json!({"destination": "/vol/sub", "type": "tmpfs", "source": "tmpfs"});
+    let (bundle, volume) = with_a_shared_volume("cat /proc/self/comm", &mount);
+    fs::create_dir(volume.path().join("sub")).unwrap();
+    symlink("/proc", volume.path().join("link")).unwrap();
+
+    let mut refused = 0;
+    exchanging(&volume.path().join("sub"), &volume.path().join("link"), || {
+        for _ in 0..ROUNDS {
+            match bundle.try_run() {
+                Ok(outcome) => assert_eq!(outcome.output, "cat\n"),
+                Err(error) => {
+                    assert!(error.contains("inside /proc"), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+    });
+    println!("{refused} of {ROUNDS} were refused");
+}
+
+/// CVE-2025-31133: what hides a file must be the kernel's null device, and stay it.
+#[test]
+fn hidden_files_stay_hidden_whatever_the_image_has_for_devices() {
+    require_containers!();
+    let mut bundle = Bundle::new("cat /secret; echo x > /secret; wc -c < /etc/bait");
+    bundle.write("secret", "secret");
+    bundle.write("etc/bait", "bait");
+    symlink("/etc/bait", bundle.rootfs().join("null")).unwrap();
+    fs::create_dir_all(bundle.rootfs().join("dev")).unwrap();
+    let _ = fs::remove_file(bundle.rootfs().join("dev/null"));
+    symlink("/etc/bait", bundle.rootfs().join("dev/null")).unwrap();
+    bundle.spec["linux"]["maskedPaths"] = json!(["/secret"]);
+    let outcome = bundle.run();
+    assert_eq!(outcome.output, "4\n");
+}
+
+/// CVE-2025-52565: a console of the image's own must not become somebody else's file.
+#[test]
+fn a_console_that_is_a_symlink_leads_nowhere() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.write("etc/bait", "bait");
+    // Without a file system of its own, `/dev` is the image's.
+    let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+    mounts.retain(|mount| mount["destination"] != "/dev");
+    mounts.push(json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+        "options": ["newinstance", "ptmxmode=0666", "mode=0620"]}));
+    fs::create_dir_all(bundle.rootfs().join("dev")).unwrap();
+    symlink("/etc/bait", bundle.rootfs().join("dev/console")).unwrap();
+    bundle.spec["process"]["terminal"] = json!(true);
+    bundle.with_container(
+        || runtime::Stdio::Terminal { size: None },
+        |container| {
+            let error = errors::chain(&container.expect_err("the console is refused"));
+            assert!(error.contains("terminal"), "{error}");
+        },
+    );
+    assert_eq!(fs::read_to_string(bundle.rootfs().join("etc/bait")).unwrap(), "bait");
+}
+
+#[test]
+fn a_user_database_that_has_no_end_is_refused() {
+    require_containers!();
+    let node = |bundle: &Bundle, kind, device| {
+        let path = bundle.rootfs().join("etc/passwd");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&path);
+        mknodat(CWD, &path, kind, Mode::from_raw_mode(0o666), device).unwrap();
+    };
+    let zero: fn(&Bundle) = |bundle| {
+        let path = bundle.rootfs().join("etc/passwd");
+        let _ = fs::remove_file(&path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink("/dev/zero", path).unwrap();
+    };
+    let large: fn(&Bundle) = |bundle| {
+        bundle.write("etc/passwd", "");
+        let path = bundle.rootfs().join("etc/passwd");
+        fs::File::options().write(true).open(path).unwrap().set_len(1 << 40).unwrap();
+    };
+    let preparations: [&dyn Fn(&Bundle); 4] = [
+        &|bundle| node(bundle, FileType::Fifo, 0),
+        &|bundle| node(bundle, FileType::CharacterDevice, makedev(1, 5)),
+        &zero,
+        &large,
+    ];
+    for prepare in preparations {
+        let mut bundle = Bundle::new("true");
+        prepare(&bundle);
+        bundle.user = Some("somebody".to_owned());
+        let error = bundle.try_run().unwrap_err();
+        assert!(error.contains("/etc/passwd") || error.contains("somebody"), "{error}");
+    }
+}
