@@ -15,8 +15,8 @@ use std::sync::LazyLock;
 use linux::mounts::{Depth, Propagation};
 use linux::namespaces::Namespaces;
 use oci::runtime::{
-    Linux, LinuxIdMapping, LinuxMemoryPolicy, LinuxNamespace, LinuxNamespaceType, LinuxPersonality,
-    LinuxResources, Process, Spec,
+    Linux, LinuxDeviceType, LinuxIdMapping, LinuxMemoryPolicy, LinuxNamespace, LinuxNamespaceType,
+    LinuxPersonality, LinuxResources, Process, Spec,
 };
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::LinkNameSpaceType;
@@ -157,6 +157,7 @@ impl<'a> Plan<'a> {
         self.check_mounts_are_own(linux)?;
         self.check_clocks(linux)?;
         self.check_devices(linux)?;
+        check_nodes(linux)?;
         self.check_users()?;
         self.check_mappings()?;
         Ok(())
@@ -304,13 +305,17 @@ impl<'a> Plan<'a> {
     fn check_parameters(&self) -> Result<(), ProcessError> {
         for (name, _) in self.linux.sysctl().iter().flatten() {
             let field = format!("linux.sysctl.{name}");
+            if kernel_parameters::is_host_name(name) {
+                let reason = "it is not allowed, as it conflicts with the field `hostname`";
+                return Err(invalid(field, reason));
+            }
             let (new, joined, word) = match kernel_parameters::namespace_of(name) {
                 Some(kind) => kind,
                 None => return Err(invalid(field, "is not in a separate kernel namespace")),
             };
             // A network namespace may also come from the caller, and then is not the host's.
             let is_own = if new == Namespaces::NETWORK {
-                !self.uses_host_network()
+                !self.uses_host_network() && !self.joins_own_network()
             } else {
                 self.has_own(new, joined)
             };
@@ -319,6 +324,16 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The network namespace that is joined may be the one that this process is in.
+    fn joins_own_network(&self) -> bool {
+        let identity = |status: rustix::fs::Stat| (status.st_dev, status.st_ino);
+        let joined = self.joined.iter().find(|joined| joined.kind == LinkNameSpaceType::Network);
+        joined.is_some_and(|joined| {
+            let own = rustix::fs::stat("/proc/self/ns/net").map(identity);
+            own.is_ok() && own == rustix::fs::fstat(&joined.fd).map(identity)
+        })
     }
 
     fn uses_host_network(&self) -> bool {
@@ -451,6 +466,23 @@ fn check_version(version: &str) -> Result<(), ProcessError> {
         return Ok(());
     }
     Err(invalid("ociVersion", format!("`{version}` is no version 1")))
+}
+
+fn check_nodes(linux: &Linux) -> Result<(), ProcessError> {
+    for (at, device) in linux.devices().iter().flatten().enumerate() {
+        let refused =
+            |name: &str, reason: &str| Err(invalid(format!("linux.devices[{at}].{name}"), reason));
+        if device.typ() == LinuxDeviceType::A {
+            return refused("type", "`a` is no type of a device to make");
+        }
+        if device.path().file_name().is_none() {
+            return refused("path", "it names no file");
+        }
+        if device.major() < 0 || device.minor() < 0 {
+            return refused("major", "a device's numbers are not below 0");
+        }
+    }
+    Ok(())
 }
 
 /// What the kernel takes for the name of a network device.

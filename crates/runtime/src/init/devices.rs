@@ -114,6 +114,11 @@ fn make_node(place: &Place<'_>, node: &Node, can_make_nodes: bool) -> Result<(),
         Err(Errno::EXIST) if is_that_node(folder, name, node)? => {}
         // Nor can they be made in a user namespace that this program was started in.
         Err(Errno::PERM) if node.kind != FileType::Fifo => return bind_node(place),
+        Err(Errno::EXIST) if node.owner.is_some() => {
+            // The specification leaves no choice for what is configured.
+            let text = "a file is there already which is no such device";
+            return Err(StepError::Refused(text.to_owned()));
+        }
         Err(Errno::EXIST) => {
             // An image may have put a plain file there.
             unlinkat(folder, name, AtFlags::empty())?;

@@ -16,6 +16,11 @@ const IPC: [&str; 9] = [
     "kernel.msg_next_id",
 ];
 
+/// The name of the host has a field of its own in the configuration.
+pub(super) fn is_host_name(name: &str) -> bool {
+    matches!(name, "kernel.hostname" | "kernel/hostname")
+}
+
 /// The namespace that a parameter belongs to, with the configuration's word for it; `None` for
 /// a parameter of the whole host.
 pub(super) fn namespace_of(name: &str) -> Option<(Namespaces, LinkNameSpaceType, &'static str)> {
@@ -26,7 +31,10 @@ pub(super) fn namespace_of(name: &str) -> Option<(Namespaces, LinkNameSpaceType,
     if name.starts_with("fs.mqueue.") || IPC.contains(&name.as_str()) {
         return Some((Namespaces::IPC, LinkNameSpaceType::InterProcessCommunication, "ipc"));
     }
-    if matches!(name.as_str(), "kernel.hostname" | "kernel.domainname") {
+    if name.starts_with("user.") {
+        return Some((Namespaces::USER, LinkNameSpaceType::User, "user"));
+    }
+    if name == "kernel.domainname" {
         return Some((Namespaces::UTS, LinkNameSpaceType::HostNameAndNISDomainName, "uts"));
     }
     None

@@ -244,3 +244,39 @@ fn mounts_of_the_host_can_reach_a_shared_container() {
     let outside = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!outside.contains(&bundle.rootfs().display().to_string()), "{outside}");
 }
+
+#[test]
+fn devices_of_every_type_are_made() {
+    require_containers!();
+    let script =
+        "stat -c '%F %a %u %g' /dev/one /dev/two /dev/deep/three /dev/four; stat -c '%a' /dev/null";
+    let mut bundle = Bundle::new(script);
+    bundle.spec["linux"]["devices"] = json!([
+        {"path": "/dev/one", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 3, "gid": 4},
+        {"path": "/dev/two", "type": "b", "major": 7, "minor": 200, "fileMode": 0o600},
+        {"path": "/dev/deep/three", "type": "p", "fileMode": 0o622},
+        {"path": "/dev/four", "type": "u", "major": 1, "minor": 3},
+        // One that every container has.
+        {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o606},
+    ]);
+    let output = bundle.run().output;
+    assert_eq!(
+        output,
+        "character special file 640 3 4\nblock special file 600 0 0\nfifo 622 0 0\n\
+         character special file 666 0 0\n606\n"
+    );
+}
+
+#[test]
+fn a_device_does_not_take_a_files_place() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.write("made", "a file");
+    let device = json!({"path": "/made", "type": "c", "major": 1, "minor": 3});
+    bundle.spec["linux"]["devices"] = json!([device]);
+    let error = bundle.try_run().unwrap_err();
+    assert!(error.contains("/made: a file is there already"), "{error}");
+    bundle.spec["linux"]["devices"][0]["type"] = "a".into();
+    let error = bundle.try_run().unwrap_err();
+    assert_eq!(error, "linux.devices[0].type: `a` is no type of a device to make");
+}

@@ -57,7 +57,7 @@ fn features(_call: &Call) -> anyhow::Result<ExitCode> {
             },
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
-            "intelRdt": {"enabled": false},
+            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "memoryPolicy": {
                 "modes": ["MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL",
                           "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"],
@@ -65,7 +65,7 @@ fn features(_call: &Call) -> anyhow::Result<ExitCode> {
                           "MPOL_F_STATIC_NODES"],
             },
             "mountExtensions": {"idmap": {"enabled": true}},
-            "netDevices": {"enabled": false},
+            "netDevices": {"enabled": true},
         },
         "annotations": {"org.wharf.runtime.version": env!("CARGO_PKG_VERSION")},
         // No annotation changes what is done.
