@@ -214,14 +214,14 @@ impl Folder {
     }
 
     /// Removes what there is without a record: what a maker has left that was killed. One that
-    /// is still at work is waited for.
-    pub(crate) fn remove_unfinished(&self) -> anyhow::Result<()> {
-        let Some(_lock) = self.lock(FlockOperation::LockExclusive)? else { return Ok(()) };
+    /// is still at work is waited for: `false` if there is a container then.
+    pub(crate) fn remove_unfinished(&self) -> anyhow::Result<bool> {
+        let Some(_lock) = self.lock(FlockOperation::LockExclusive)? else { return Ok(true) };
         if self.path.join(STATE).exists() {
-            bail!("the container has been created meanwhile");
+            return Ok(false);
         }
         self.clean_up_after_killed_maker()?;
-        self.remove()
+        self.remove().map(|()| true)
     }
 
     /// Its first process has ended with it, before its program could run; but its cgroup may

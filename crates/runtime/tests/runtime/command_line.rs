@@ -501,3 +501,24 @@ fn sockets_that_listen_are_handed_on() {
     let expected = format!("1 1\n{}", fs::read_to_string("/etc/passwd").unwrap());
     assert_eq!(text, expected, "{:?}", output.stderr);
 }
+
+#[test]
+fn a_paused_container_can_be_killed_and_deleted() {
+    require_containers!();
+    let host = Host::new("sleep 100");
+    host.create();
+    host.succeed(&["start", host.id()]);
+    host.succeed(&["kill", host.id(), "0"]);
+    host.succeed(&["pause", host.id()]);
+    assert!(host.fail(&["delete", host.id()]).contains("that is not stopped: paused"));
+    let pid = host.pid();
+    host.succeed(&["kill", host.id(), "SIGKILL"]);
+    host.await_end(pid);
+    assert_eq!(host.status(), "stopped");
+    host.succeed(&["delete", host.id()]);
+
+    host.create();
+    host.succeed(&["start", host.id()]);
+    host.succeed(&["pause", host.id()]);
+    host.succeed(&["delete", "--force", host.id()]);
+}

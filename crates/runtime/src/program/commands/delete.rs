@@ -25,9 +25,11 @@ fn delete(call: &Call) -> anyhow::Result<ExitCode> {
     let is_forced = call.values.is_on("force");
     let known = match Known::open(&call.root, call.id()) {
         Err(error) if error.is::<DoesNotExist>() => {
-            Folder::of(&call.root, call.id())?.remove_unfinished()?;
-            // With force, what is not there is as good as deleted.
-            return if is_forced { Ok(ExitCode::SUCCESS) } else { Err(error) };
+            if Folder::of(&call.root, call.id())?.remove_unfinished()? {
+                // With force, what is not there is as good as deleted.
+                return if is_forced { Ok(ExitCode::SUCCESS) } else { Err(error) };
+            }
+            Known::open(&call.root, call.id())?
         }
         known => known?,
     };

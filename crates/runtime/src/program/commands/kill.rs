@@ -31,13 +31,19 @@ fn kill(call: &Call) -> anyhow::Result<ExitCode> {
     // The end of a pid namespace's first process is that of all others in it. Elsewhere they
     // would be left.
     let is_for_all = signal == SIGKILL && !has_pid_namespace(&known);
-    if call.values.is_on("all") || is_for_all {
+    // Without a cgroup nobody knows who the others are.
+    let is_for_all = (call.values.is_on("all") || is_for_all) && !known.record.lacks_cgroup;
+    if is_for_all {
         if container.is_none() && !call.values.is_on("all") {
             anyhow::bail!("container not running");
         }
         return kill_all(&known, container.as_ref(), signal).map(|()| ExitCode::SUCCESS);
     }
-    let container = container.context("container not running")?;
+    let container = match container {
+        // They have all ended, as far as anybody can tell.
+        None if call.values.is_on("all") => return Ok(ExitCode::SUCCESS),
+        container => container.context("container not running")?,
+    };
     linux::signals::send(container.pidfd(), signal).context("cannot send the signal")?;
     if signal == SIGKILL {
         wake_up(&container);
