@@ -30,6 +30,7 @@ pub(crate) struct Rules<'a> {
 pub(super) struct Rule {
     /// Each list of conditions is enough by itself.
     pub(super) alternatives: Vec<Conditions>,
+    pub(super) has_no_conditions: bool,
     pub(super) answer: u32,
 }
 
@@ -110,7 +111,8 @@ fn rule_of(at: usize, syscall: &LinuxSyscall) -> Result<Rule, FilterError> {
     let answer = answer_of(syscall.action(), syscall.errno_ret(), field)?;
     let alternatives = conditions::alternatives(syscall.args().as_deref())
         .map_err(|reason| FilterError::new(format!("{}.args", field()), reason))?;
-    Ok(Rule { alternatives, answer })
+    let has_no_conditions = alternatives.iter().any(Vec::is_empty);
+    Ok(Rule { alternatives, has_no_conditions, answer })
 }
 
 fn answer_of(
@@ -181,15 +183,26 @@ fn flag_of(flag: LinuxSeccompFilterFlag) -> FilterFlags {
 #[derive(Default)]
 pub(super) struct NameHasher(u64);
 
-impl Hasher for NameHasher {
-    fn write(&mut self, bytes: &[u8]) {
+impl NameHasher {
+    fn mix(&mut self, word: u64) {
         /// Odd and without pattern: the golden ratio.
         const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            let mixed = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
-            self.0 = mixed.wrapping_mul(MULTIPLIER);
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(MULTIPLIER);
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, _) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        // What is left, together with some letters seen before: no copy into a whole word.
+        if let Some(end) = bytes.last_chunk::<8>() {
+            self.mix(u64::from_le_bytes(*end));
+        } else if let (Some(start), Some(end)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            let [start, end] = [start, end].map(|half| u64::from(u32::from_le_bytes(*half)));
+            self.mix(start << 32 | end);
+        } else {
+            bytes.iter().for_each(|byte| self.mix(u64::from(*byte)));
         }
     }
 

@@ -64,8 +64,7 @@ pub(super) fn answer(value: u32) -> Instruction {
 pub(super) fn program(lines: Vec<Line>, foreign: u32) -> Vec<Instruction> {
     let mut writer = BackwardWriter::default();
     let mut otherwise = writer.answer(foreign);
-    for Line { architecture, mut ranges } in lines.into_iter().rev() {
-        ranges.dedup_by(|later, earlier| later.verdict == earlier.verdict);
+    for Line { architecture, ranges } in lines.into_iter().rev() {
         let search = writer.search(&ranges);
         // One range only may have found its answer further down.
         writer.go_to(search);
@@ -82,6 +81,8 @@ pub(super) fn program(lines: Vec<Line>, foreign: u32) -> Vec<Instruction> {
 #[derive(Default)]
 struct BackwardWriter {
     reversed: Vec<Instruction>,
+    /// The latest place of each answer.
+    answers: Vec<(u32, Place)>,
 }
 
 /// An instruction, by its distance from the end.
@@ -128,12 +129,18 @@ impl BackwardWriter {
     /// An answer in reach, or a new one. Some room is left for what is between it and its jump.
     fn answer(&mut self, value: u32) -> Place {
         const IN_REACH: usize = JUMP_MAX / 2;
-        let wanted = answer(value);
-        let recent = self.reversed.iter().rev().take(IN_REACH);
-        match recent.clone().position(|instruction| *instruction == wanted) {
-            Some(back) => Place(self.reversed.len() - 1 - back),
-            None => self.push(wanted),
+        let known = self.answers.iter().position(|(known, _)| *known == value);
+        if let Some(known) = known
+            && self.distance(self.answers[known].1) < IN_REACH
+        {
+            return self.answers[known].1;
         }
+        let place = self.push(answer(value));
+        match known {
+            Some(known) => self.answers[known].1 = place,
+            None => self.answers.push((value, place)),
+        }
+        place
     }
 
     /// Writes a comparison that leads to one of two places.

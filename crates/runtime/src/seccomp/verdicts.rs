@@ -4,45 +4,44 @@ use super::FOREIGN_ARCHITECTURE;
 use super::architectures::Architecture;
 use super::conditions::{Condition, Conditions};
 use super::multiplexed::Multiplexer;
-use super::rules::{ByName, OfName, Rules};
+use super::rules::{ByName, Rules};
 use super::search::{Range, Verdict};
 
 impl Rules<'_> {
     /// The line of numbers of architectures that the kernel does not tell apart, cut where the
     /// verdict changes.
     pub(super) fn ranges(&self, by_name: &ByName<'_>, group: &[Architecture]) -> Vec<Range> {
-        let mut ranges = Vec::with_capacity(group.len() * by_name.len());
+        let mut line = Line { ranges: Vec::new() };
         for architecture in group {
-            self.add_ranges(by_name, architecture, &mut ranges);
+            self.add_ranges(by_name, architecture, &mut line);
         }
         let last = group.last().expect("a group has a member");
         if let Some(limit) = last.last_number {
-            ranges.push(Range { start: limit + 1, verdict: Verdict::Answer(FOREIGN_ARCHITECTURE) });
+            line.go_on(limit + 1, Verdict::Answer(FOREIGN_ARCHITECTURE));
         }
         if last.has_minus_one {
             // A debugger that skips a call leaves -1 as its number.
-            ranges.push(Range { start: u32::MAX, verdict: Verdict::Answer(self.default) });
+            line.go_on(u32::MAX, Verdict::Answer(self.default));
         }
-        ranges
+        line.ranges
     }
 
     /// Goes through the calls of the architecture, not through the names: a name that it does
     /// not have is no mistake, since profiles name the calls of all architectures and of
     /// kernels to come.
-    fn add_ranges(
-        &self,
-        by_name: &ByName<'_>,
-        architecture: &Architecture,
-        ranges: &mut Vec<Range>,
-    ) {
-        let verdicts = self.verdicts(by_name, architecture);
+    fn add_ranges(&self, by_name: &ByName<'_>, architecture: &Architecture, line: &mut Line) {
+        let verdict_on = |(number, name)| {
+            let verdict = self.verdict(by_name, architecture, name)?;
+            Some((number, verdict))
+        };
+        let mut verdicts = architecture.calls().filter_map(verdict_on).peekable();
         // Where the rules name no call at all, none is newer than they are.
-        let has_newest = verdicts.iter().any(|(number, _)| !architecture.is_private(*number));
-        let unknown = if has_newest { self.unknown } else { self.default };
+        let has_newest = verdicts.peek().is_some_and(|(first, _)| !architecture.is_private(*first));
+        let unknown = Verdict::Answer(if has_newest { self.unknown } else { self.default });
         let mut next = architecture.first_number;
         if architecture.has_unknown_zero {
-            ranges.push(Range { start: 0, verdict: Verdict::Answer(unknown) });
-            next = 1;
+            line.go_on(next, unknown.clone());
+            next += 1;
         }
         for (number, verdict) in verdicts {
             if number < next {
@@ -50,32 +49,41 @@ impl Rules<'_> {
             }
             if number > next {
                 let is_newer = architecture.is_private(number);
-                let gap = if is_newer { unknown } else { self.default };
-                ranges.push(Range { start: next, verdict: Verdict::Answer(gap) });
+                let default = Verdict::Answer(self.default);
+                line.go_on(next, if is_newer { unknown.clone() } else { default });
             }
-            ranges.push(Range { start: number, verdict });
+            line.go_on(number, verdict);
             next = number + 1;
         }
-        ranges.push(Range { start: next, verdict: Verdict::Answer(unknown) });
+        line.go_on(next, unknown);
     }
 
-    /// The verdict on each call that a rule is for, by number.
-    fn verdicts(&self, by_name: &ByName<'_>, architecture: &Architecture) -> Vec<(u32, Verdict)> {
-        let verdict = |(number, name)| {
-            let multiplexer = architecture.multiplexed_by(name);
-            let checks = match multiplexer {
-                Some(multiplexer) => self.multiplexed(by_name, multiplexer),
-                None => Vec::new(),
-            };
-            let own = by_name.get(name);
-            if own.is_none() && checks.is_empty() {
-                return None;
-            }
-            Some((number, self.verdict(own, checks, architecture)))
+    /// What all rules for one call come to: a rule without conditions is the only one that
+    /// counts, wherever it stands. Otherwise the first whose conditions hold. `None` if there is
+    /// no rule.
+    fn verdict(
+        &self,
+        by_name: &ByName<'_>,
+        architecture: &Architecture,
+        name: &str,
+    ) -> Option<Verdict> {
+        let own = by_name.get(name);
+        let rules = || own.into_iter().flat_map(|rules| self.of_name(rules));
+        if let Some(rule) = rules().find(|rule| rule.has_no_conditions) {
+            return Some(Verdict::Answer(rule.answer));
+        }
+        let mut checks = match architecture.multiplexed_by(name) {
+            Some(multiplexer) => self.multiplexed(by_name, multiplexer),
+            None => Vec::new(),
         };
-        let mut verdicts: Vec<(u32, Verdict)> = architecture.calls().filter_map(verdict).collect();
-        verdicts.sort_unstable_by_key(|(number, _)| *number);
-        verdicts
+        for rule in rules() {
+            let alternatives = rule.alternatives.iter();
+            checks.extend(alternatives.map(|conditions| (conditions.clone(), rule.answer)));
+        }
+        if checks.is_empty() {
+            return own.map(|_| Verdict::Answer(self.default));
+        }
+        Some(Verdict::Checks { checks, words: architecture.words, otherwise: self.default })
     }
 
     /// What the rules for the calls behind a multiplexer make of it. Their first argument is not
@@ -98,25 +106,18 @@ impl Rules<'_> {
         }
         checks
     }
+}
 
-    /// What all rules for one call come to: a rule without conditions is the only one that
-    /// counts, wherever it stands. Otherwise the first whose conditions hold.
-    fn verdict(
-        &self,
-        own: Option<&OfName>,
-        mut checks: Vec<(Conditions, u32)>,
-        architecture: &Architecture,
-    ) -> Verdict {
-        for rule in own.into_iter().flat_map(|rules| self.of_name(rules)) {
-            if rule.alternatives.iter().any(Vec::is_empty) {
-                return Verdict::Answer(rule.answer);
-            }
-            let alternatives = rule.alternatives.iter();
-            checks.extend(alternatives.map(|conditions| (conditions.clone(), rule.answer)));
+/// A line of numbers in the making.
+struct Line {
+    ranges: Vec<Range>,
+}
+
+impl Line {
+    /// From `start` on, `verdict` holds.
+    fn go_on(&mut self, start: u32, verdict: Verdict) {
+        if self.ranges.last().is_none_or(|last| last.verdict != verdict) {
+            self.ranges.push(Range { start, verdict });
         }
-        if checks.is_empty() {
-            return Verdict::Answer(self.default);
-        }
-        Verdict::Checks { checks, words: architecture.words, otherwise: self.default }
     }
 }
