@@ -15,13 +15,12 @@ use crate::error::ProcessError;
 use crate::init::{self, FilterSource, Identity, JoinInit, ProcessInit, Wait};
 use crate::plan;
 use crate::request::ExecRequest;
-use crate::seccomp::Filter;
 
 use super::agent::Newcomer;
 use super::create::{check_preserved, child_stdio};
 use super::detour::Detour;
 use super::watch::Awaited;
-use super::{Container, ExecError, affinity, midwife, reap, watch};
+use super::{Container, ExecError, FurtherFilter, affinity, midwife, reap, watch};
 
 /// A further process of a container. A child of the calling process.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl Container {
         plan::check_process("process", request.process)?;
         let (channel, child_channel) =
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
-        let filter = self.filter.compiled()?;
+        let filter = self.filter.for_further_process()?;
         let mut entry = self.cgroup.entry(&request.sub_cgroup, self.pid)?;
         // An ordinary user has no way back from a detour: neither from another user namespace,
         // nor, as the root of one, to a pid namespace of the host's.
@@ -69,14 +68,14 @@ impl Container {
             // This is the new process. It never comes back.
             std::mem::forget((detour, confined));
             std::mem::forget(channel);
-            self.become_process(request, child_channel, filter.as_deref(), joins_user_namespace);
+            self.become_process(request, child_channel, filter.source(), joins_user_namespace);
         }
         drop(confined);
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
         drop((child_channel, request));
         match cloned? {
             Cloned::Parent { child: pid, pidfd } => {
-                self.accompany(pid, pidfd, &channel, &entry, affinity.as_ref())
+                self.accompany((pid, pidfd), &channel, &entry, affinity.as_ref(), &filter)
             }
             Cloned::Child => unreachable!("handled above"),
         }
@@ -136,7 +135,7 @@ impl Container {
         &self,
         request: ExecRequest<'_>,
         channel: Channel,
-        filter: Option<&Filter>,
+        filter: FilterSource<'_>,
         is_in_user_namespace: bool,
     ) -> ! {
         let mut namespaces: ThreadNameSpaceType =
@@ -156,9 +155,7 @@ impl Container {
             stdio: child_stdio(request.stdio, request.process),
             keyring: request.keyring,
             preserved_descriptors: request.preserved_descriptors,
-            filter: filter.map_or(FilterSource::None, |filter| {
-                FilterSource::Here(filter.instructions.as_slice().into(), filter.flags)
-            }),
+            filter,
             wait: Wait::None,
             start_hooks: None,
             host_proc: None,
@@ -179,11 +176,11 @@ impl Container {
 
     fn accompany(
         &self,
-        pid: Pid,
-        pidfd: OwnedFd,
+        (pid, pidfd): (Pid, OwnedFd),
         channel: &Channel,
         entry: &Entry,
         affinity: Option<&ExecCPUAffinity>,
+        filter: &FurtherFilter<'_>,
     ) -> Result<ExecProcess, ProcessError> {
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
         let admitted = entry.admit(pid).map_err(ProcessError::from);
@@ -194,6 +191,8 @@ impl Container {
             channel
                 .send(&Message::CgroupReady)
                 .map_err(ProcessError::system("speak to the process"))?;
+            // Meanwhile the process joins the container.
+            filter.send(channel)?;
             let pidfd = process.pidfd.as_fd();
             let introduce = |listener| self.introduce(Newcomer { pid, pidfd, listener }, "running");
             let awaited = Awaited { channel, pid, pidfd, introduce: &introduce };

@@ -11,7 +11,6 @@ mod midwife;
 mod network_devices;
 mod watch;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -24,6 +23,7 @@ use crate::cgroups::{Cgroup, CgroupError};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks::{self, State};
+use crate::init::FilterSource;
 use crate::plan::{self, Treatment};
 use crate::resctrl;
 use crate::seccomp::{self, Filter, Rules};
@@ -83,17 +83,42 @@ enum KeptFilter {
     Rules(Box<LinuxSeccomp>),
 }
 
+/// The filter of a further process.
+enum FurtherFilter<'a> {
+    None,
+    Compiled(&'a Filter),
+    /// Compiled while the process is on its way.
+    Rules(Rules<'a>),
+}
+
 impl KeptFilter {
-    /// The filter, ready to be installed.
-    fn compiled(&self) -> Result<Option<Cow<'_, Filter>>, ProcessError> {
+    fn for_further_process(&self) -> Result<FurtherFilter<'_>, ProcessError> {
         Ok(match self {
-            Self::None => None,
-            Self::Compiled(filter) => Some(Cow::Borrowed(filter)),
-            Self::Rules(rules) => {
-                let rules = Rules::new(rules).map_err(ProcessError::from)?;
-                Some(Cow::Owned(seccomp::compile(&rules)?))
-            }
+            Self::None => FurtherFilter::None,
+            Self::Compiled(filter) => FurtherFilter::Compiled(filter),
+            Self::Rules(rules) => FurtherFilter::Rules(Rules::new(rules)?),
         })
+    }
+}
+
+impl FurtherFilter<'_> {
+    fn source(&self) -> FilterSource<'_> {
+        match self {
+            Self::None => FilterSource::None,
+            Self::Compiled(filter) => {
+                FilterSource::Here(filter.instructions.as_slice().into(), filter.flags)
+            }
+            Self::Rules(rules) => FilterSource::Parent { flags: rules.flags },
+        }
+    }
+
+    /// Gives the process what it still waits for.
+    fn send(&self, channel: &Channel) -> Result<(), ProcessError> {
+        let Self::Rules(rules) = self else { return Ok(()) };
+        let filter = seccomp::compile(rules)?;
+        channel
+            .send(&Message::Filter(filter.instructions))
+            .map_err(ProcessError::system("speak to the process"))
     }
 }
 
