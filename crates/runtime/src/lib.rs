@@ -51,4 +51,6 @@ pub use container::{
 };
 pub use error::ProcessError;
 pub use mount_options::mount_option_names;
-pub use request::{CgroupNeed, ChangeRoot, CreateRequest, ExecRequest, Keyring, Root, Stdio};
+pub use request::{
+    CgroupNeed, ChangeRoot, CreateRequest, ExecRequest, Keyring, Newlines, Root, Stdio,
+};

@@ -151,5 +151,16 @@ pub enum Stdio {
     Terminal {
         /// Rows and columns; `process.consoleSize` otherwise.
         size: Option<(u16, u16)>,
+        newlines: Newlines,
     },
+}
+
+/// What a terminal makes of the end of a line that a program writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Newlines {
+    /// A carriage return goes before it, as the kernel's terminals do.
+    #[default]
+    Translated,
+    /// Nothing: the terminal that shows it in the end does that.
+    Plain,
 }

@@ -12,7 +12,7 @@ pub enum CgroupError {
     #[error("cannot create the cgroup `{path}`")]
     Create { path: PathBuf, source: io::Error },
 
-    #[error("the cgroup `{path}` has a process in it already ({process})")]
+    #[error("container's cgroup is not empty: `{path}` has a process in it already ({process})")]
     Occupied { path: PathBuf, process: i32 },
 
     #[error("cannot write `{value}` to `{file}`")]

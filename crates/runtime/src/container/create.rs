@@ -193,7 +193,8 @@ pub(super) fn child_stdio(stdio: Stdio, process: &oci::runtime::Process) -> Chil
         Stdio::Descriptors { stdin, stdout, stderr } => {
             ChildStdio::Descriptors([stdin, stdout, stderr])
         }
-        Stdio::Terminal { size } => ChildStdio::Terminal {
+        Stdio::Terminal { size, newlines } => ChildStdio::Terminal {
+            newlines,
             size: size.or_else(|| {
                 let size = process.console_size()?;
                 let short = |number: u64| u16::try_from(number).unwrap_or(u16::MAX);

@@ -17,7 +17,12 @@ use super::{ContainerInit, StepError, devices, labels, mounts, root, rooted};
 pub(super) fn hide(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     devices::make_read_only(init)?;
     let mut empty = None;
-    for path in init.linux.masked_paths().iter().flatten() {
+    let masked = init.linux.masked_paths().as_deref().unwrap_or_default();
+    for (at, path) in masked.iter().enumerate() {
+        // One cover is enough.
+        if masked[..at].contains(path) {
+            continue;
+        }
         mask(init, Path::new(path), &mut empty).doing_path(path)?;
     }
     for path in init.linux.readonly_paths().iter().flatten() {

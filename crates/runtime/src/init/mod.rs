@@ -41,7 +41,7 @@ use crate::cgroups::Folder;
 use crate::channel::{Channel, Failure, FailureKind, Message};
 use crate::hooks::State;
 use crate::plan::{JoinedNamespace, Plan, Treatment};
-use crate::request::{ChangeRoot, Keyring, Root};
+use crate::request::{ChangeRoot, Keyring, Newlines, Root};
 
 pub(crate) use user_database::Identity;
 
@@ -115,6 +115,7 @@ pub(crate) enum ChildStdio {
     /// A terminal to open, of this size (rows, columns).
     Terminal {
         size: Option<(u16, u16)>,
+        newlines: Newlines,
     },
     /// They are in place.
     Connected,

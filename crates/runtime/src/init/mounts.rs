@@ -280,7 +280,7 @@ fn open_place(
     match found {
         Err(Errno::NOENT) => Ok((rooted::open_or_create(root, path, Missing::Directory)?, false)),
         Err(Errno::LOOP | Errno::NOTDIR) if must_be_plain => {
-            Err(StepError::Refused("it has to be a plain folder of the image".to_owned()))
+            Err(StepError::Refused("it must be mounted on ordinary directory".to_owned()))
         }
         result => Ok((result?, true)),
     }

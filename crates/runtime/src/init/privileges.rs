@@ -97,12 +97,26 @@ pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), Step
         },
     )?;
     clear_ambient_capability_set()?;
+    warn_of_ambient(process, permitted & inheritable)?;
     for capability in wanted(process, LinuxCapabilities::ambient) & permitted & inheritable {
         configure_capability_in_ambient_set(capability, true)
             .doing(|| "the ambient set".to_owned())?;
     }
     if !has_new_privileges {
         set_no_new_privs(true)?;
+    }
+    Ok(())
+}
+
+/// A capability that is not both permitted and inheritable cannot be ambient.
+fn warn_of_ambient(process: &ProcessInit<'_>, possible: CapabilitySet) -> Result<(), StepError> {
+    let capabilities = process.process.capabilities().as_ref();
+    for capability in capabilities.and_then(|sets| sets.ambient().as_ref()).into_iter().flatten() {
+        if !possible.contains(flag_of(*capability)) {
+            process.warn(format!(
+                "can't raise ambient capability CAP_{capability}: operation not permitted"
+            ))?;
+        }
     }
     Ok(())
 }

@@ -6,11 +6,12 @@ use std::path::Path;
 use rustix::fs::{FileType, Mode, OFlags, Uid, makedev};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use linux::mounts::Depth;
 
 use crate::channel::Message;
+use crate::request::Newlines;
 
 use super::{
     ChildStdio, ContainerInit, Doing as _, ProcessInit, StepError, labels, mounts, root, rooted,
@@ -47,7 +48,7 @@ pub(super) fn open_to_join(process: &mut ProcessInit<'_>) -> Result<(), StepErro
 /// Opens a terminal of the container's own file system of terminals, sends its master side to
 /// the parent, and keeps the other side as the standard streams. Gives a copy of it.
 fn open(process: &mut ProcessInit<'_>, root: BorrowedFd<'_>) -> Result<Option<OwnedFd>, StepError> {
-    let ChildStdio::Terminal { size } = process.stdio else { return Ok(None) };
+    let ChildStdio::Terminal { size, newlines } = process.stdio else { return Ok(None) };
     let master = open_master(root)?;
     unlockpt(&master)?;
     // Not by its name: that would be a path in the container.
@@ -55,6 +56,11 @@ fn open(process: &mut ProcessInit<'_>, root: BorrowedFd<'_>) -> Result<Option<Ow
     if let Some((rows, columns)) = size {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&terminal, size)?;
+    }
+    if newlines == Newlines::Plain {
+        let mut modes = tcgetattr(&terminal)?;
+        modes.output_modes -= OutputModes::ONLCR;
+        tcsetattr(&terminal, OptionalActions::Now, &modes)?;
     }
     process.channel.send(&Message::Terminal(master))?;
     let copy = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, FIRST_AFTER_STDIO);

@@ -105,9 +105,6 @@ fn plan_mount<'a>(
         (MountKind::Bind(_), Some(source)) => Some(bundle.join(source)),
         (MountKind::FileSystem(_) | MountKind::Cgroup, source) => source.clone(),
     };
-    if let (MountKind::Bind(_), Some(word)) = (kind, options.data.first()) {
-        return Err(("options", format!("`{word}` means nothing for a bind mount")));
-    }
     if options.copies_up && kind != MountKind::FileSystem("tmpfs") {
         return Err(("options", "`tmpcopyup` is for a tmpfs only".to_owned()));
     }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use runtime::{ProcessError, Stdio};
+use runtime::{Newlines, ProcessError, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 use rustix::termios::{
@@ -39,7 +39,11 @@ pub(crate) fn in_runc_words(error: ProcessError) -> anyhow::Error {
 pub(crate) fn streams(has_terminal: bool, is_detached: bool) -> anyhow::Result<Stdio> {
     if has_terminal {
         let size = if is_detached { None } else { own_size() };
-        return Ok(Stdio::Terminal { size: size.map(|size| (size.ws_row, size.ws_col)) });
+        // Where this program's output is no terminal, carriage returns would be in the way, and
+        // where it is one, that adds them itself.
+        let newlines = if is_detached { Newlines::Translated } else { Newlines::Plain };
+        let size = size.map(|size| (size.ws_row, size.ws_col));
+        return Ok(Stdio::Terminal { size, newlines });
     }
     Ok(Stdio::Descriptors {
         stdin: rustix::stdio::stdin().try_clone_to_owned()?,

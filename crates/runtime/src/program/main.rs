@@ -7,6 +7,7 @@
 
 mod command_line;
 mod commands;
+mod documents;
 mod foreground;
 mod init_program;
 mod log;

@@ -15,7 +15,13 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(script: &str) -> Self {
-        let bundle = Bundle::new(script);
+        Self::with(script, |_| {})
+    }
+
+    /// With a change of the configuration.
+    pub(crate) fn with(script: &str, change: impl FnOnce(&mut Value)) -> Self {
+        let mut bundle = Bundle::new(script);
+        change(&mut bundle.spec);
         fs::write(bundle.path().join("config.json"), bundle.spec.to_string()).unwrap();
         Self { bundle }
     }
@@ -116,6 +122,31 @@ fn a_life_step_by_step() {
     host.succeed(&["delete", host.id()]);
     assert!(host.fail(&["state", host.id()]).contains("container does not exist"));
     assert_eq!(fs::read_to_string(&output).unwrap(), "started\n");
+}
+
+#[test]
+fn lines_of_a_terminal_end_plainly_where_nobody_is_at_one() {
+    require_containers!();
+    let host = Host::with("echo one; echo two", |spec| spec["process"]["terminal"] = true.into());
+    let bundle = host.bundle.path().to_str().unwrap();
+    assert_eq!(host.succeed(&["run", "--bundle", bundle, host.id()]), "one\ntwo\n");
+}
+
+#[test]
+fn what_others_overlook_in_a_document_is_overlooked() {
+    require_containers!();
+    let host = Host::with("sleep 100", |spec| {
+        let capabilities = &mut spec["process"]["capabilities"];
+        capabilities["bounding"] = serde_json::json!(["CAP_KILL", "CAP_OF_TOMORROW"]);
+    });
+    let output = fs::read_to_string(host.create()).unwrap();
+    assert!(output.contains("ignoring unknown or unavailable capabilities: [CAP_OF_TOMORROW]"));
+    host.succeed(&["start", host.id()]);
+    let process = host.bundle.path().join("process.json");
+    fs::write(&process, r#"{"args": ["/bin/id", "-u"], "cwd": "/"}"#).unwrap();
+    let process = process.to_str().unwrap();
+    assert_eq!(host.succeed(&["exec", "--process", process, host.id()]), "0\n");
+    host.succeed(&["delete", "--force", host.id()]);
 }
 
 #[test]

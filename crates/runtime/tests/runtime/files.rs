@@ -152,7 +152,7 @@ fn proc_elsewhere_is_refused() {
     fs::remove_dir(bundle.rootfs().join("proc")).unwrap();
     symlink("/tmp", bundle.rootfs().join("proc")).unwrap();
     let error = bundle.try_run().unwrap_err();
-    assert!(error.contains("it has to be a plain folder of the image"), "{error}");
+    assert!(error.contains("must be mounted on ordinary directory"), "{error}");
 }
 
 #[test]
@@ -279,4 +279,13 @@ fn a_device_does_not_take_a_files_place() {
     bundle.spec["linux"]["devices"][0]["type"] = "a".into();
     let error = bundle.try_run().unwrap_err();
     assert_eq!(error, "linux.devices[0].type: `a` is no type of a device to make");
+}
+
+#[test]
+fn a_path_that_is_masked_twice_is_covered_once() {
+    require_containers!();
+    let mut bundle = Bundle::new("grep -c /hidden /proc/self/mounts");
+    bundle.spec["linux"]["maskedPaths"] = json!(["/hidden", "/hidden"]);
+    fs::create_dir(bundle.rootfs().join("hidden")).unwrap();
+    assert_eq!(bundle.run().output, "1\n");
 }

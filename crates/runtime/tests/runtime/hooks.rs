@@ -165,3 +165,12 @@ fn one_that_cannot_be_run_is_refused_by_name() {
     let error = bundle.try_run().unwrap_err();
     assert_eq!(error, "hooks.poststop[0].path: it has to be an absolute path");
 }
+
+#[test]
+fn those_of_the_containers_making_work_in_its_root() {
+    require_containers!();
+    let mut bundle = Bundle::new("cat /note");
+    bundle.spec["hooks"] = json!({"createContainer": [
+        {"path": "/bin/sh", "args": ["sh", "-c", "echo here >note"]}]});
+    assert_eq!(bundle.run().output, "here\n");
+}

@@ -152,3 +152,16 @@ fn a_filter_can_be_as_strict_as_a_program_bears() {
         assert_eq!(bundle.run().output, "still here\n");
     }
 }
+
+#[test]
+fn a_capability_that_cannot_be_ambient_is_told_of() {
+    require_containers!();
+    let mut bundle = Bundle::new("grep CapAmb /proc/self/status");
+    let capabilities = &mut bundle.spec["process"]["capabilities"];
+    capabilities["inheritable"] = json!(["CAP_KILL"]);
+    capabilities["ambient"] = json!(["CAP_KILL", "CAP_CHOWN"]);
+    let outcome = bundle.run();
+    assert_eq!(outcome.output, "CapAmb:\t0000000000000020\n");
+    let warning = "can't raise ambient capability CAP_CHOWN: operation not permitted";
+    assert_eq!(outcome.warnings, [warning]);
+}

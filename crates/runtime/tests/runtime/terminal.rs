@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
-use runtime::{ExecRequest, Stdio};
+use runtime::{ExecRequest, Newlines, Stdio};
 use serde_json::json;
 
 use crate::host::Bundle;
@@ -26,7 +26,7 @@ fn it_is_the_containers_own() {
     bundle.spec["process"]["terminal"] = true.into();
     bundle.spec["process"]["consoleSize"] = json!({"height": 33, "width": 77});
     bundle.with_container(
-        || Stdio::Terminal { size: None },
+        || Stdio::Terminal { size: None, newlines: Newlines::Translated },
         |container| {
             let mut container = container.unwrap_or_else(|error| panic!("{error}"));
             let master = container.take_terminal().unwrap();
@@ -44,7 +44,7 @@ fn a_user_owns_it() {
     bundle.spec["process"]["terminal"] = true.into();
     bundle.user = Some("www".to_owned());
     bundle.with_container(
-        || Stdio::Terminal { size: Some((24, 80)) },
+        || Stdio::Terminal { size: Some((24, 80)), newlines: Newlines::Translated },
         |container| {
             let mut container = container.unwrap();
             let master = container.take_terminal().unwrap();
@@ -61,7 +61,7 @@ fn a_key_interrupts() {
     let mut bundle = Bundle::new("trap 'echo caught; exit 3' INT; echo ready; sleep 100 & wait");
     bundle.spec["process"]["terminal"] = true.into();
     bundle.with_container(
-        || Stdio::Terminal { size: None },
+        || Stdio::Terminal { size: None, newlines: Newlines::Translated },
         |container| {
             let mut container = container.unwrap();
             let mut master = File::from(container.take_terminal().unwrap());
@@ -88,7 +88,10 @@ fn an_exec_can_have_one() {
             "env": ["PATH=/bin"], "terminal": true,
         }))
         .unwrap();
-        let request = ExecRequest::new(&process, Stdio::Terminal { size: Some((10, 20)) });
+        let request = ExecRequest::new(
+            &process,
+            Stdio::Terminal { size: Some((10, 20)), newlines: Newlines::Plain },
+        );
         let process = container.exec(request).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(read_to_end(process.terminal.unwrap()), "/dev/pts/0\n10 20\n");
         container.delete().unwrap();

@@ -118,7 +118,8 @@ impl Streams {
     fn make(&self, events: &EventLoop) -> io::Result<(Stdio, runtime::Stdio)> {
         if self.is_terminal {
             let stdio = Stdio::terminal(self.key, self.input_end);
-            return Ok((stdio, runtime::Stdio::Terminal { size: self.terminal_size }));
+            let newlines = runtime::Newlines::Translated;
+            return Ok((stdio, runtime::Stdio::Terminal { size: self.terminal_size, newlines }));
         }
         let (stdio, ends) = Stdio::pipes(self.key, self.has_input, self.input_end, events)?;
         let ends = runtime::Stdio::Descriptors {

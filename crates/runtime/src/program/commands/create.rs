@@ -10,6 +10,7 @@ use oci::runtime::Spec;
 use runtime::{CgroupNeed, ChangeRoot, Container, CreateRequest, Keyring, Root};
 
 use crate::command_line::{Call, Command, Flag, parse_boolean};
+use crate::documents;
 use crate::foreground;
 use crate::record::{Folder, NewFolder, Record, start_ticks};
 use crate::root::is_real_root;
@@ -95,7 +96,7 @@ fn run(call: &Call) -> anyhow::Result<ExitCode> {
 struct Making<'a> {
     call: &'a Call,
     bundle: PathBuf,
-    /// The configuration as it stands in the bundle.
+    /// The configuration as it stands in the bundle, without what is overlooked in it.
     text: Vec<u8>,
     spec: Spec,
     console: Option<Receiver>,
@@ -111,13 +112,13 @@ impl<'a> Making<'a> {
         let bundle =
             fs::canonicalize(&path).with_context(|| format!("chdir {}", path.display()))?;
         let name = bundle.join("config.json");
-        let text = match fs::read(&name) {
+        let mut text = match fs::read(&name) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 bail!("JSON specification file config.json not found")
             }
             result => result.with_context(|| format!("cannot read `{}`", name.display()))?,
         };
-        let mut spec: Spec = serde_json::from_slice(&text)
+        let mut spec: Spec = documents::configuration(&mut text, &call.log)
             .with_context(|| format!("`{}` makes no sense", name.display()))?;
         hand_on_listening(&mut spec, super::listening());
         let console = values.given("console-socket");
@@ -247,10 +248,12 @@ impl<'a> Making<'a> {
         if let Some(receiver) = &self.pidfd {
             receiver.send(container.pidfd(), "standard")?;
         }
-        for warning in container.warnings() {
-            self.call.log.warning(warning);
-        }
+        self.pass_on(container.warnings());
         super::write_pid_file(&self.call.values, container.pid())
+    }
+
+    fn pass_on(&self, warnings: &[String]) {
+        warnings.iter().for_each(|warning| self.call.log.warning(warning));
     }
 
     fn run_made(
@@ -260,7 +263,9 @@ impl<'a> Making<'a> {
         is_kept: bool,
     ) -> anyhow::Result<ExitCode> {
         let told = if is_detached { self.hand_over(&mut container) } else { self.tell(&container) };
+        let count = container.warnings().len();
         let started = told.and_then(|()| container.start().map_err(foreground::in_runc_words));
+        self.pass_on(&container.warnings()[count..]);
         if let Err(error) = started {
             // The first error is the one to tell.
             let _ = container.delete();

@@ -10,6 +10,7 @@ use oci::runtime::{Capabilities, Capability, Process, Spec};
 use runtime::{ExecRequest, SubCgroup};
 
 use crate::command_line::{Call, Command, Count, Flag, Values};
+use crate::documents;
 use crate::foreground;
 use crate::record::{Known, Status};
 use crate::sockets::Receiver;
@@ -74,7 +75,7 @@ fn run(call: &Call) -> anyhow::Result<ExitCode> {
     if is_paused && !values.is_on("ignore-paused") {
         bail!("cannot exec in a paused container (use --ignore-paused to override)");
     }
-    let process = process(values, &spec)?;
+    let process = process(call, &spec)?;
     let sub_cgroup = sub_cgroup(values.texts("cgroup"))?;
     let (is_detached, has_terminal) = (values.is_on("detach"), process.terminal() == Some(true));
     let console = values.given("console-socket");
@@ -137,10 +138,12 @@ fn sub_cgroup<'a>(texts: impl Iterator<Item = &'a str>) -> anyhow::Result<SubCgr
 }
 
 /// The process of a file, or the container's own with what the flags change.
-fn process(values: &Values, spec: &Spec) -> anyhow::Result<Process> {
+fn process(call: &Call, spec: &Spec) -> anyhow::Result<Process> {
+    let values = &call.values;
     if let Some(file) = values.given("process") {
         let text = fs::read(file).with_context(|| format!("open {file}"))?;
-        return serde_json::from_slice(&text).with_context(|| format!("`{file}` makes no sense"));
+        let process = documents::process(text, &call.log);
+        return process.with_context(|| format!("`{file}` makes no sense"));
     }
     let command = &values.arguments[1..];
     if command.is_empty() {

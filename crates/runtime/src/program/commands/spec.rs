@@ -1,7 +1,7 @@
 //! `spec`: a configuration to start from.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -65,10 +65,7 @@ fn configuration() -> Value {
         "mounts": mounts(),
         "linux": {
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
-            "namespaces": [
-                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"},
-                {"type": "mount"}, {"type": "cgroup"},
-            ],
+            "namespaces": namespaces(),
             "maskedPaths": [
                 "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                 "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware",
@@ -79,6 +76,15 @@ fn configuration() -> Value {
             ],
         },
     })
+}
+
+/// One of cgroups only where version 2 is alone, as with runc.
+fn namespaces() -> Value {
+    let mut types = vec!["pid", "network", "ipc", "uts", "mount"];
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        types.push("cgroup");
+    }
+    types.into_iter().map(|kind| json!({"type": kind})).collect()
 }
 
 fn mounts() -> Value {
