@@ -19,6 +19,20 @@ pub fn heed(signal: i32) -> io::Result<()> {
     if previous == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Ends this process at `signal`, even as the first of a pid namespace, whose default is to be
+/// deaf. Holds until the process executes a program, which has the default action again.
+pub fn end_at(signal: i32) -> io::Result<()> {
+    extern "C" fn end(signal: libc::c_int) {
+        const EXIT_SIGNALLED: i32 = 128;
+        // SAFETY: `_exit` is async-signal-safe, and runs no code of ours.
+        unsafe { libc::_exit(EXIT_SIGNALLED + signal) }
+    }
+    let handler: extern "C" fn(libc::c_int) = end;
+    // SAFETY: the handler touches no memory, and does only what is async-signal-safe.
+    let previous = unsafe { libc::signal(signal, handler as libc::sighandler_t) };
+    if previous == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Sends `signal` to a process. Any number goes, real-time signals included, which is why this
 /// does not use rustix: it knows the named ones only.
 ///

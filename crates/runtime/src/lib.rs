@@ -52,5 +52,5 @@ pub use container::{
 pub use error::ProcessError;
 pub use mount_options::mount_option_names;
 pub use request::{
-    CgroupNeed, ChangeRoot, CreateRequest, ExecRequest, Keyring, Newlines, Root, Stdio,
+    CgroupNeed, ChangeRoot, CreateRequest, ExecRequest, Hierarchies, Keyring, Newlines, Root, Stdio,
 };

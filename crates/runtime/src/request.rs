@@ -32,6 +32,7 @@ pub struct CreateRequest<'a> {
     pub change_root: ChangeRoot,
     pub keyring: Keyring,
     pub cgroup_need: CgroupNeed,
+    pub hierarchies: Hierarchies,
     /// How many of this process's descriptors, from 3 on, stay open in the program. All of
     /// them have to be open.
     pub preserved_descriptors: u32,
@@ -53,6 +54,7 @@ impl<'a> CreateRequest<'a> {
             change_root: ChangeRoot::default(),
             keyring: Keyring::default(),
             cgroup_need: CgroupNeed::default(),
+            hierarchies: Hierarchies::default(),
             preserved_descriptors: 0,
         }
     }
@@ -101,6 +103,17 @@ pub enum ChangeRoot {
     /// By moving the root's mount over `/` and `chroot(2)`, for a host whose root is an initial
     /// file system, which cannot be pivoted. The host's mounts stay below, out of sight only.
     Chroot,
+}
+
+/// In which hierarchies of cgroup v1 a container is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Hierarchies {
+    /// Where something is limited.
+    #[default]
+    Needed,
+    /// Everywhere: for callers that look for the container's cgroup, or count its use, in a
+    /// hierarchy that has nothing to limit.
+    All,
 }
 
 /// Whether a container can do without a cgroup.

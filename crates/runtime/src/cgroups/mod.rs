@@ -11,7 +11,8 @@
 //! else that makes a container. A process can be *born* in a folder of version 2
 //! (`CLONE_INTO_CGROUP`) for nothing. So even on a host with version 1 the container lives in
 //! the unified hierarchy, which lists, freezes and kills its processes and holds its device
-//! rules; a folder of version 1 is made only for a limit that somebody has set.
+//! rules; a folder of version 1 is made only for a limit that somebody has set, or where the
+//! caller wants the container to be found in [all](crate::Hierarchies) of them.
 //!
 //! `cgroupsPath` starts at the root of each hierarchy, not at this process's own cgroup.
 
@@ -60,6 +61,11 @@ pub(crate) trait Driver: Debug {
 
     /// The folder that a process can be cloned into, if there is one.
     fn birthplace(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Makes a folder also in the hierarchies that nothing of the configuration needs.
+    fn make_every_folder(&self) -> Result<(), CgroupError> {
+        Ok(())
+    }
 
     /// Moves a process in, as far as being born in [`Driver::birthplace`] did not.
     fn admit(&self, process: Pid) -> Result<(), CgroupError>;
@@ -214,6 +220,14 @@ impl Cgroup {
     pub(crate) fn entry_beside(&self, process: Pid) -> Option<Entry> {
         let birthplace = sub_cgroup::open(&self.driver.present_place(process)?).ok()?;
         Some(Entry { birthplace: Some(birthplace), folders: Vec::new() })
+    }
+
+    /// Makes a folder in every hierarchy of version 1. After an error there is none at all.
+    pub(crate) fn make_every_folder(&self) -> Result<(), CgroupError> {
+        self.driver.make_every_folder().inspect_err(|_| {
+            // The first error is the one to tell.
+            let _ = self.driver.remove();
+        })
     }
 
     pub(crate) fn driver(&self) -> &dyn Driver {

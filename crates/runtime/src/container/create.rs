@@ -23,7 +23,7 @@ use crate::init::{
     self, ChildStdio, ContainerInit, FilterSource, Identity, ProcessInit, StartHooks, Wait,
 };
 use crate::plan::Plan;
-use crate::request::{CgroupNeed, CreateRequest, Stdio};
+use crate::request::{CgroupNeed, CreateRequest, Hierarchies, Stdio};
 use crate::resctrl;
 use crate::seccomp::Filter;
 use crate::{hooks, seccomp};
@@ -51,6 +51,9 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
         CgroupNeed::Always => Cgroup::create(&plan.cgroup_path, &plan.resources)?,
         CgroupNeed::IfAllowed => Cgroup::create_if_allowed(&plan.cgroup_path, &plan.resources)?,
     };
+    if request.hierarchies == Hierarchies::All {
+        cgroup.make_every_folder()?;
+    }
     match clone_child(request, &plan, &cgroup) {
         Ok(birth) => birth.into_container(&plan, cgroup),
         Err(error) => {

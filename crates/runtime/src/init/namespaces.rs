@@ -251,10 +251,18 @@ pub(super) fn close_on_execution(process: &mut ProcessInit<'_>) -> Result<(), St
 /// The descriptor after the standard streams.
 const FIRST_AFTER_STDIO: u32 = 3;
 
+/// SIGHUP, SIGINT, SIGQUIT and SIGTERM, by which people and engines end processes.
+const ENDING_SIGNALS: [i32; 4] = [1, 2, 3, 15];
+
 /// The first process of a container is ready here, and waits to be started.
 pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     if matches!(process.wait, Wait::None) {
         return Ok(());
+    }
+    if matches!(process.wait, Wait::Socket(_)) {
+        // Whoever created it may end it again as any process, though no program of the
+        // container's listens yet.
+        ENDING_SIGNALS.iter().try_for_each(|signal| linux::signals::end_at(*signal))?;
     }
     process.channel.send(&Message::Ready)?;
     if let Wait::Socket(socket) = &process.wait {

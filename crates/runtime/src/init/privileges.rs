@@ -108,6 +108,11 @@ pub(super) fn set_capabilities(process: &mut ProcessInit<'_>) -> Result<(), Step
     Ok(())
 }
 
+/// Whether the program will be allowed what a file's mode forbids.
+pub(super) fn may_override_permissions(process: &ProcessInit<'_>) -> bool {
+    wanted(process, LinuxCapabilities::effective).contains(CapabilitySet::DAC_OVERRIDE)
+}
+
 /// A capability that is not both permitted and inheritable cannot be ambient.
 fn warn_of_ambient(process: &ProcessInit<'_>, possible: CapabilitySet) -> Result<(), StepError> {
     let capabilities = process.process.capabilities().as_ref();

@@ -10,7 +10,7 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, stat};
 use rustix::io::Errno;
 use rustix::process::{chdir, getcwd};
 
-use super::{ProcessInit, StepError};
+use super::{ProcessInit, StepError, privileges};
 
 /// What to execute.
 pub(crate) struct Program {
@@ -70,11 +70,12 @@ pub(super) fn find(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
         return Ok(());
     }
     let name = arguments.first().map_or("", String::as_str);
+    let may_override = privileges::may_override_permissions(process);
     let path = if name.contains('/') {
-        check(name, Path::new(name))?;
+        check(name, Path::new(name), may_override)?;
         PathBuf::from(name)
     } else {
-        find_in_path(name, &process.environment)?
+        find_in_path(name, &process.environment, may_override)?
     };
     let with_nul = |text: &String| {
         CString::new(text.as_bytes())
@@ -88,14 +89,18 @@ pub(super) fn find(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     Ok(())
 }
 
-fn find_in_path(name: &str, environment: &[String]) -> Result<PathBuf, StepError> {
+fn find_in_path(
+    name: &str,
+    environment: &[String],
+    may_override: bool,
+) -> Result<PathBuf, StepError> {
     // The last one counts, as for the programs that read it.
     let path = environment.iter().rev().find_map(|variable| variable.strip_prefix("PATH="));
     let folders = path.unwrap_or_default().split(':');
     folders
         .map(|folder| Path::new(if folder.is_empty() { "." } else { folder }).join(name))
         .filter(|_| !name.is_empty())
-        .find(|candidate| executable(candidate).is_ok())
+        .find(|candidate| executable(candidate, may_override).is_ok())
         .ok_or_else(|| {
             StepError::ProgramNotFound(format!(
                 "exec: {name:?}: executable file not found in $PATH"
@@ -103,8 +108,8 @@ fn find_in_path(name: &str, environment: &[String]) -> Result<PathBuf, StepError
         })
 }
 
-fn check(name: &str, path: &Path) -> Result<(), StepError> {
-    executable(path).map_err(|error| match error {
+fn check(name: &str, path: &Path, may_override: bool) -> Result<(), StepError> {
+    executable(path, may_override).map_err(|error| match error {
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP => StepError::ProgramNotFound(format!(
             "exec: {name:?}: stat {name}: {}",
             in_go_words(error)
@@ -113,8 +118,9 @@ fn check(name: &str, path: &Path) -> Result<(), StepError> {
     })
 }
 
-/// Whether this process may execute a file.
-fn executable(path: &Path) -> Result<(), Errno> {
+/// Whether this process may execute a file. `may_override`: the program will have a capability
+/// for which any one bit of the mode is enough, and this process has put it aside meanwhile.
+fn executable(path: &Path, may_override: bool) -> Result<(), Errno> {
     let status = stat(path)?;
     if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
         return Err(Errno::ISDIR);
@@ -122,6 +128,7 @@ fn executable(path: &Path) -> Result<(), Errno> {
     match accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS) {
         // A kernel or a filter that does not know the call: the mode bits have to do.
         Err(Errno::NOSYS | Errno::PERM) if status.st_mode & 0o111 != 0 => Ok(()),
+        Err(Errno::ACCESS) if may_override && status.st_mode & 0o111 != 0 => Ok(()),
         result => result,
     }
 }

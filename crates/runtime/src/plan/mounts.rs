@@ -94,7 +94,10 @@ fn plan_mount<'a>(
         (None, typ) => MountKind::FileSystem(typ),
     };
     let destination = clean(mount.destination());
-    check_proc(kind, &destination).map_err(|error| ("destination", error))?;
+    let is_hosts_proc = matches!(kind, MountKind::Bind(_)) && is_proc(mount.source().as_deref());
+    if !(is_hosts_proc && destination == Path::new("/proc")) {
+        check_proc(kind, &destination).map_err(|error| ("destination", error))?;
+    }
     if destination == Path::new("/") && !options.remount {
         return Err(("destination", "it is the container's root itself".to_owned()));
     }
@@ -151,6 +154,23 @@ fn clean(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+/// Whether a place is the root of a `proc` file system. Where a container shares the host's
+/// processes and its user may not mount another one, it is shown the host's.
+fn is_proc(source: Option<&Path>) -> bool {
+    /// See `statfs(2)`.
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    const PROC_ROOT_INODE: u64 = 1;
+    let Some(source) = source else { return false };
+    let (Ok(file_system), Ok(status)) = (rustix::fs::statfs(source), rustix::fs::stat(source))
+    else {
+        return false;
+    };
+    // The field's type differs between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    let is_proc = file_system.f_type as u64 == PROC_SUPER_MAGIC;
+    is_proc && status.st_ino == PROC_ROOT_INODE
 }
 
 /// A container whose `/proc` is not the kernel's could fool the runtime and its own users.

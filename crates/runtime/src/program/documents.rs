@@ -40,6 +40,7 @@ fn read<T: DeserializeOwned>(
     let Ok(mut document) = serde_json::from_slice::<Value>(text) else { return Err(error) };
     let Some(Value::Object(process)) = process(&mut document) else { return Err(error) };
     add_user(process);
+    correct_scheduler_flags(process);
     let unknown = drop_unknown_capabilities(process);
     *text = document.to_string().into_bytes();
     let Ok(read) = serde_json::from_slice(text) else { return Err(error) };
@@ -56,6 +57,16 @@ fn add_user(process: &mut Map<String, Value>) {
     if let Value::Object(user) = user {
         user.entry("uid").or_insert_with(|| json!(0));
         user.entry("gid").or_insert_with(|| json!(0));
+    }
+}
+
+/// The specification's name for a flag that its types know by the kernel's.
+fn correct_scheduler_flags(process: &mut Map<String, Value>) {
+    let flags = process.get_mut("scheduler").and_then(|scheduler| scheduler.get_mut("flags"));
+    for flag in flags.and_then(Value::as_array_mut).into_iter().flatten() {
+        if flag == "SCHED_FLAG_RESET_ON_FORK" {
+            *flag = "SCHED_RESET_ON_FORK".into();
+        }
     }
 }
 
@@ -89,6 +100,16 @@ mod tests {
         let process: Process =
             process(br#"{"args": ["true"], "cwd": "/"}"#.to_vec(), &Log::default()).unwrap();
         assert_eq!((process.user().uid(), process.user().gid()), (0, 0));
+    }
+
+    #[test]
+    fn a_schedulers_flag_has_the_specifications_name() {
+        let document = json!({"cwd": "/", "user": {"uid": 0, "gid": 0}, "scheduler": {
+            "policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}});
+        let text = document.to_string().into_bytes();
+        let read: Process = process(text, &Log::default()).unwrap();
+        let flags = read.scheduler().as_ref().unwrap().flags().as_ref().unwrap();
+        assert_eq!(serde_json::to_value(flags).unwrap(), json!(["SCHED_RESET_ON_FORK"]));
     }
 
     #[test]

@@ -125,6 +125,37 @@ fn a_life_step_by_step() {
 }
 
 #[test]
+fn one_that_waits_to_be_started_can_be_ended_by_a_signal() {
+    require_containers!();
+    let host = Host::new("true");
+    host.create();
+    let pid = host.pid();
+    host.succeed(&["kill", host.id(), "TERM"]);
+    host.await_end(pid);
+    assert_eq!(host.status(), "stopped");
+    host.succeed(&["delete", host.id()]);
+}
+
+#[test]
+fn with_a_cgroup_path_it_is_found_in_every_hierarchy() {
+    require_containers!();
+    if !Path::new("/sys/fs/cgroup/pids").exists() {
+        println!("skipped: needs hierarchies of cgroup v1");
+        return;
+    }
+    let path = format!("/wharf-tests/everywhere-{}", std::process::id());
+    let host = Host::with("sleep 100", |spec| spec["linux"]["cgroupsPath"] = path.clone().into());
+    host.create();
+    let places = fs::read_to_string(format!("/proc/{}/cgroup", host.pid())).unwrap();
+    let is_elsewhere = |line: &&str| !line.ends_with(&path);
+    assert_eq!(places.lines().find(is_elsewhere), None, "{places}");
+    host.succeed(&["delete", "--force", host.id()]);
+    for hierarchy in ["pids", "memory", "freezer", "systemd", "unified"] {
+        assert!(!Path::new("/sys/fs/cgroup").join(hierarchy).join(&path[1..]).exists());
+    }
+}
+
+#[test]
 fn lines_of_a_terminal_end_plainly_where_nobody_is_at_one() {
     require_containers!();
     let host = Host::with("echo one; echo two", |spec| spec["process"]["terminal"] = true.into());

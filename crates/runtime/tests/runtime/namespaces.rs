@@ -295,3 +295,19 @@ fn chown_tree(path: &std::path::Path, id: u32) {
         }
     }
 }
+
+#[test]
+fn the_hosts_processes_can_be_shown_as_the_host_has_them() {
+    require_containers!();
+    let mut bundle = Bundle::new("readlink /proc/self; echo $$");
+    let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
+    namespaces.retain(|namespace| namespace["type"] != "pid");
+    let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+    mounts.retain(|mount| mount["destination"] != "/proc");
+    mounts.insert(0, json!({"destination": "/proc", "source": "/proc", "options": ["rbind"]}));
+    let output = bundle.run().output;
+    let numbers: Vec<u32> = output.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers[0] > numbers[1] && numbers[1] > 1, "{output}");
+    bundle.spec["mounts"][0]["source"] = json!("/tmp");
+    assert!(bundle.try_run().unwrap_err().contains("because it is inside /proc"));
+}

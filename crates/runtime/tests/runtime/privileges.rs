@@ -165,3 +165,22 @@ fn a_capability_that_cannot_be_ambient_is_told_of() {
     let warning = "can't raise ambient capability CAP_CHOWN: operation not permitted";
     assert_eq!(outcome.warnings, [warning]);
 }
+
+#[test]
+fn a_capability_makes_up_for_a_missing_bit_of_the_programs_mode() {
+    require_containers!();
+    let mut bundle = Bundle::new("");
+    bundle.write("own", "#!/bin/sh\nid -u\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o744);
+    std::fs::set_permissions(bundle.rootfs().join("own"), mode).unwrap();
+    bundle.spec["process"]["args"] = json!(["/own"]);
+    bundle.spec["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+    let everything = json!(["CAP_DAC_OVERRIDE"]);
+    bundle.spec["process"]["capabilities"] = json!({
+        "bounding": everything, "effective": everything, "permitted": everything,
+        "inheritable": everything, "ambient": everything,
+    });
+    assert_eq!(bundle.run().output, "1000\n");
+    bundle.spec["process"].as_object_mut().unwrap().remove("capabilities");
+    assert!(bundle.try_run().unwrap_err().contains("permission denied"));
+}

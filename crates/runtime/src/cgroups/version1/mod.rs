@@ -29,10 +29,23 @@ pub(super) use limits::check;
 /// Where hosts with version 1 mount version 2's hierarchy.
 const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
-/// Every hierarchy that can carry something of the configuration's.
-const HIERARCHIES: [&str; 12] = [
-    "memory", "cpu", "cpuset", "pids", "blkio", "hugetlb", "net_cls", "net_prio", "rdma",
-    "devices", "freezer", "cpuacct",
+/// Every hierarchy in which a container can have a folder. The last two carry nothing of the
+/// configuration's.
+const HIERARCHIES: [&str; 14] = [
+    "memory",
+    "cpu",
+    "cpuset",
+    "pids",
+    "blkio",
+    "hugetlb",
+    "net_cls",
+    "net_prio",
+    "rdma",
+    "devices",
+    "freezer",
+    "cpuacct",
+    "perf_event",
+    "systemd",
 ];
 
 #[derive(Debug)]
@@ -160,6 +173,17 @@ impl Version1 {
 impl Driver for Version1 {
     fn birthplace(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().and_then(UnifiedFolder::birthplace)
+    }
+
+    /// Those that this process may not make are left out.
+    fn make_every_folder(&self) -> Result<(), CgroupError> {
+        for hierarchy in HIERARCHIES.into_iter().filter(|hierarchy| is_mounted(hierarchy)) {
+            match self.make_folder("cgroupsPath", hierarchy) {
+                Err(error) if !error.is_forbidden() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn admit(&self, process: Pid) -> Result<(), CgroupError> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::Spec;
-use runtime::{CgroupNeed, ChangeRoot, Container, CreateRequest, Keyring, Root};
+use runtime::{CgroupNeed, ChangeRoot, Container, CreateRequest, Hierarchies, Keyring, Root};
 
 use crate::command_line::{Call, Command, Flag, parse_boolean};
 use crate::documents;
@@ -189,6 +189,7 @@ impl<'a> Making<'a> {
             change_root: self.change_root(),
             keyring: self.keyring(),
             cgroup_need: self.cgroup_need()?,
+            hierarchies: self.hierarchies(),
             preserved_descriptors: super::preserved(&self.call.values)?,
             ..CreateRequest::new(id, &self.spec, &self.bundle, root, stdio)
         })
@@ -215,6 +216,15 @@ impl<'a> Making<'a> {
                 .with_context(|| format!("--rootless={word}: neither true nor false"))?,
         };
         Ok(if is_rootless { CgroupNeed::IfAllowed } else { CgroupNeed::Always })
+    }
+
+    /// Who names a path looks there for what the container uses, in hierarchies without a limit
+    /// too. Who does not is spared what that costs.
+    fn hierarchies(&self) -> Hierarchies {
+        let linux = self.spec.linux().as_ref();
+        let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
+        let is_named = path.is_some_and(|path| !path.as_os_str().is_empty());
+        if is_named { Hierarchies::All } else { Hierarchies::Needed }
     }
 
     fn keyring(&self) -> Keyring {
