@@ -103,7 +103,6 @@ impl<'a> Plan<'a> {
         if let Some(rdt) = linux.intel_rdt() {
             resctrl::check(rdt)?;
         }
-        labels::check_mounts(linux).map_err(|reason| invalid("linux.mountLabel", reason))?;
 
         let mut plan = Self {
             process,

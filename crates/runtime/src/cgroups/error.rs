@@ -15,6 +15,9 @@ pub enum CgroupError {
     #[error("container's cgroup is not empty: `{path}` has a process in it already ({process})")]
     Occupied { path: PathBuf, process: i32 },
 
+    #[error("container's cgroup unexpectedly frozen: `{path}`")]
+    AlreadyFrozen { path: PathBuf },
+
     #[error("cannot write `{value}` to `{file}`")]
     Write { file: PathBuf, value: String, source: io::Error },
 
@@ -72,7 +75,7 @@ impl Explain for CgroupError {
                 Kind::Invalid
             }
             Self::NoController { .. } | Self::Absent => Kind::NotImplemented,
-            Self::Occupied { .. } => Kind::Conflict,
+            Self::Occupied { .. } | Self::AlreadyFrozen { .. } => Kind::Conflict,
             Self::Create { .. }
             | Self::Write { .. }
             | Self::Limit { .. }
@@ -117,6 +120,7 @@ impl Explain for CgroupError {
             | Self::NotPossible { .. }
             | Self::DeviceRules { .. }
             | Self::NotFrozen { .. }
+            | Self::AlreadyFrozen { .. }
             | Self::BadSubPath { .. }
             | Self::UnknownController { .. }
             | Self::Enter { .. }
@@ -150,6 +154,7 @@ pub(super) fn is_errno(error: &CgroupError, errno: rustix::io::Errno) -> bool {
         | CgroupError::Enter { source, .. }
         | CgroupError::Remove { source, .. } => source.raw_os_error() == Some(errno.raw_os_error()),
         CgroupError::Occupied { .. }
+        | CgroupError::AlreadyFrozen { .. }
         | CgroupError::BadSubPath { .. }
         | CgroupError::UnknownController { .. }
         | CgroupError::NoController { .. }

@@ -110,6 +110,18 @@ pub(super) fn create(path: &Path) -> Result<(), CgroupError> {
     }
 }
 
+/// A process would stop for good at the moment it gets there.
+fn check_thawed(path: &Path) -> Result<(), CgroupError> {
+    let says = |name: &str, words: &[&str]| {
+        let text = fs::read_to_string(path.join(name)).unwrap_or_default();
+        words.contains(&text.trim())
+    };
+    if says("cgroup.freeze", &["1"]) || says("freezer.state", &["FROZEN", "FREEZING"]) {
+        return Err(CgroupError::AlreadyFrozen { path: path.into() });
+    }
+    Ok(())
+}
+
 /// Makes a folder above a container's, if it is missing.
 pub(super) fn create_shared(path: &Path) -> Result<(), CgroupError> {
     fs::create_dir_all(path).map_err(|source| CgroupError::Create { path: path.into(), source })
@@ -132,7 +144,7 @@ fn check_empty(path: &Path) -> Result<(), CgroupError> {
             let process = process.as_raw_nonzero().get();
             Err(CgroupError::Occupied { path: path.into(), process })
         }
-        None => Ok(()),
+        None => check_thawed(path),
     }
 }
 

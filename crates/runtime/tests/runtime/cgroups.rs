@@ -1,7 +1,7 @@
 //! Limits that bite, and lists of processes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -194,6 +194,26 @@ fn the_container_sees_its_own_cgroup() {
     let shown = ["unified", "freezer", "cgroup.procs"];
     assert!(shown.iter().any(|name| output.contains(name)), "{output}");
     assert!(output.contains("Read-only file system"), "{output}");
+}
+
+#[test]
+fn a_frozen_cgroup_is_not_taken() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    let path = format!("wharf-tests/frozen-{}", std::process::id());
+    bundle.spec["linux"]["cgroupsPath"] = format!("/{path}").into();
+    let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+    let is_unified = |mount: &&&str| Path::new(mount).join("cgroup.controllers").exists();
+    let Some(mount) = hierarchies.iter().find(is_unified) else {
+        println!("skipped: needs a hierarchy of cgroup v2");
+        return;
+    };
+    let folder = Path::new(mount).join(path);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("cgroup.freeze"), "1").unwrap();
+    let error = bundle.try_run().unwrap_err();
+    assert!(error.starts_with("container's cgroup unexpectedly frozen"), "{error}");
+    fs::remove_dir(folder).unwrap();
 }
 
 #[test]

@@ -493,7 +493,7 @@ fn a_terminal_is_left_when_the_program_ends() {
     let output = host.run(&["exec", "-t", host.id(), "sh", "-c", script]);
     assert!(started.elapsed() < std::time::Duration::from_secs(40));
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "shown\r\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "shown\n");
     host.succeed(&["delete", "--force", host.id()]);
 }
 

@@ -30,13 +30,15 @@ fn what_this_host_cannot_enforce_is_refused_by_name() {
         assert_eq!(bundle.run().code, 0);
     }
     if !has_selinux() {
-        for (section, field) in [("process", "selinuxLabel"), ("linux", "mountLabel")] {
-            let mut bundle = Bundle::new("true");
-            bundle.spec[section][field] = "u:r:t".into();
-            let error = bundle.try_run().unwrap_err();
-            let start = format!("{section}.{field}: selinux label is specified in config, but");
-            assert!(error.starts_with(&start), "{error}");
-        }
+        let mut bundle = Bundle::new("true");
+        bundle.spec["process"]["selinuxLabel"] = "u:r:t".into();
+        let error = bundle.try_run().unwrap_err();
+        let start = "process.selinuxLabel: selinux label is specified in config, but";
+        assert!(error.starts_with(start), "{error}");
+        // What confines nobody is nobody's loss.
+        bundle.spec["process"].as_object_mut().unwrap().remove("selinuxLabel");
+        bundle.spec["linux"]["mountLabel"] = "u:r:t".into();
+        assert_eq!(bundle.run().code, 0);
     }
 }
 

@@ -143,7 +143,7 @@ fn a_console_that_is_a_symlink_leads_nowhere() {
     symlink("/etc/bait", bundle.rootfs().join("dev/console")).unwrap();
     bundle.spec["process"]["terminal"] = json!(true);
     bundle.with_container(
-        || runtime::Stdio::Terminal { size: None },
+        || runtime::Stdio::Terminal { size: None, newlines: runtime::Newlines::Translated },
         |container| {
             let error = errors::chain(&container.expect_err("the console is refused"));
             assert!(error.contains("terminal"), "{error}");

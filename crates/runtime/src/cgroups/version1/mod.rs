@@ -218,10 +218,13 @@ impl Driver for Version1 {
 
     fn set_device_rules(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         if let Some(unified) = &self.unified {
-            return unified.set_device_rules(rules);
+            unified.set_device_rules(rules)?;
         }
-        for (name, line) in DeviceRules::new(rules).version1_lines() {
-            files::write(&self.folder("devices"), name, line)?;
+        // Where both are there, both say the same.
+        if self.has_folder("devices") {
+            for (name, line) in DeviceRules::new(rules).version1_lines() {
+                files::write(&self.folder("devices"), name, line)?;
+            }
         }
         Ok(())
     }
