@@ -115,11 +115,27 @@ fn labels_are_given_to_processes_and_files() {
     };
     let (process, files) =
         (format!("{user_and_role}:container_t"), format!("{user_and_role}:container_file_t"));
-    let mut bundle =
-        Bundle::new("cat /proc/self/attr/current; echo; busybox ls -Zd /dev/shm /dev/mqueue");
+    let mut bundle = Bundle::new("");
     bundle.spec["process"]["selinuxLabel"] = process.clone().into();
     bundle.spec["linux"]["mountLabel"] = files.clone().into();
-    let output = bundle.run().output;
-    assert!(output.starts_with(&process), "{output}");
-    assert_eq!(output.matches(&files).count(), 2, "{output}");
+    bundle.spec["process"]["args"] = json!(["sleep", "100"]);
+    bundle.with_container(null_streams, |container| {
+        let mut container = container.unwrap();
+        container.start().unwrap();
+        let folder = format!("/proc/{}", container.pid().as_raw_nonzero());
+        let text =
+            |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().trim_matches('\0').to_owned();
+        assert_eq!(text(&fs::read(format!("{folder}/attr/current")).unwrap()), process);
+        for path in ["dev/shm", "dev/pts"] {
+            let mut value = vec![0; 200];
+            let path = format!("{folder}/root/{path}");
+            let length = rustix::fs::getxattr(&path, "security.selinux", &mut value).unwrap();
+            assert_eq!(text(&value[..length]), files, "{path}");
+        }
+        let further = json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "env": ["PATH=/bin"],
+                             "selinuxLabel": process, "args": ["cat", "/proc/self/attr/current"]});
+        let (output, _) = execute(&container, &further).unwrap();
+        assert_eq!(text(output.as_bytes()), process);
+        container.delete().unwrap();
+    });
 }
