@@ -58,6 +58,39 @@ macro_rules! require_containers {
     };
 }
 
+/// Leaves the test, saying why, where user namespaces cannot be made.
+#[macro_export]
+macro_rules! require_user_namespaces {
+    () => {
+        if !$crate::host::can_make_user_namespace() {
+            println!("skipped: this host, or a change of root above it, allows no user namespace");
+            return;
+        }
+    };
+}
+
+pub(crate) fn can_make_user_namespace() -> bool {
+    let code = linux::process::in_forked_process(|| {
+        linux::namespaces::unshare(linux::namespaces::Namespaces::USER).map_or(1, |()| 0)
+    });
+    code.unwrap() == 0
+}
+
+/// Whether joining a mount namespace leads to where this process is: not so on a host that runs
+/// from within a change of root.
+pub(crate) fn is_root_lowest() -> bool {
+    let identity = || rustix::fs::stat("/").map(|status| (status.st_dev, status.st_ino)).unwrap();
+    let before = identity();
+    let code = linux::process::in_forked_process(|| {
+        let own = File::open("/proc/self/ns/mnt").unwrap();
+        let kind = rustix::thread::LinkNameSpaceType::Mount;
+        let fd = std::os::fd::AsFd::as_fd(&own);
+        rustix::thread::move_into_link_name_space(fd, Some(kind)).unwrap();
+        i32::from(identity() != before)
+    });
+    code.unwrap() == 0
+}
+
 impl Bundle {
     /// A container that runs a shell script.
     pub(crate) fn new(script: &str) -> Self {

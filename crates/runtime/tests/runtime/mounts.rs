@@ -64,6 +64,7 @@ fn a_mount_that_is_there_can_be_changed() {
 #[test]
 fn a_mount_can_show_other_owners() {
     require_containers!();
+    require_user_namespaces!();
     let mut bundle = Bundle::new("stat -c '%u %g' /mapped/file; touch /mapped/new");
     let folder = shared_folder(&bundle);
     add(
@@ -84,6 +85,7 @@ fn a_mount_can_show_other_owners() {
 #[test]
 fn a_mount_can_show_the_owners_of_the_containers_mapping() {
     require_containers!();
+    require_user_namespaces!();
     for option in ["idmap", "ridmap"] {
         let mut bundle = Bundle::new("stat -c '%u %g' /mapped/file; touch /mapped/new");
         in_user_namespace(&mut bundle);
@@ -102,6 +104,7 @@ fn a_mount_can_show_the_owners_of_the_containers_mapping() {
 #[test]
 fn a_mapping_that_is_not_possible_is_refused_by_name() {
     require_containers!();
+    require_user_namespaces!();
     let mut bundle = Bundle::new("true");
     let at = bundle.spec["mounts"].as_array().unwrap().len();
     add(
@@ -146,6 +149,7 @@ fn a_tmpfs_has_the_mode_of_what_it_covers_or_everybodys() {
 #[test]
 fn the_hosts_view_is_shown_where_a_user_namespace_has_none_of_its_own() {
     require_containers!();
+    require_user_namespaces!();
     let mut bundle = Bundle::new("ls /sys/class/net; touch /sys/x; ls -d /dev/mqueue");
     in_user_namespace(&mut bundle);
     let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();

@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use serde_json::json;
 
-use crate::host::Bundle;
+use crate::host::{self, Bundle};
 
 fn without(bundle: &mut Bundle, kind: &str) {
     let namespaces = bundle.spec["linux"]["namespaces"].as_array_mut().unwrap();
@@ -33,7 +33,7 @@ fn a_container_can_join_another_ones_namespaces() {
     let script = "cd /proc/self/ns; readlink net; readlink ipc; readlink pid; echo $$";
     let first = Bundle::new("sleep 100");
     let mut second = Bundle::new(script);
-    first.with_container(crate::host::null_streams, |container| {
+    first.with_container(host::null_streams, |container| {
         let mut container = container.unwrap();
         container.start().unwrap();
         let pid = container.pid().as_raw_nonzero();
@@ -59,10 +59,10 @@ fn without_a_pid_namespace_everything_is_killed_all_the_same() {
     require_containers!();
     let mut bundle = Bundle::new("sleep 1000 & sleep 1000 & echo $$; exit 0");
     without(&mut bundle, "pid");
-    bundle.with_container(crate::host::null_streams, |container| {
+    bundle.with_container(host::null_streams, |container| {
         let mut container = container.unwrap();
         container.start().unwrap();
-        crate::host::exit_code(&container);
+        host::exit_code(&container);
         let left = container.cgroup().processes().unwrap();
         assert_eq!(left.len(), 2);
         container.delete().unwrap();
@@ -77,10 +77,7 @@ fn without_a_pid_namespace_everything_is_killed_all_the_same() {
 #[test]
 fn users_are_mapped() {
     require_containers!();
-    if !can_make_user_namespace() {
-        println!("skipped: this host, or a change of root above it, allows no user namespace");
-        return;
-    }
+    require_user_namespaces!();
     let mut bundle = Bundle::new("id -u; cat /proc/self/uid_map; touch /tmp/mine; ls -l /dev/null");
     bundle.spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
     let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
@@ -164,10 +161,7 @@ fn a_time_namespace_can_be_joined() {
 #[test]
 fn a_user_namespace_can_be_joined() {
     require_containers!();
-    if !can_make_user_namespace() {
-        println!("skipped: this host, or a change of root above it, allows no user namespace");
-        return;
-    }
+    require_user_namespaces!();
     let script = "readlink /proc/self/ns/user; id -u; cat /proc/self/uid_map; \
                   readlink /proc/self/ns/ipc; hostname; cat /proc/self/timens_offsets";
     let mut bundle = Bundle::new(script);
@@ -193,12 +187,12 @@ fn a_user_namespace_can_be_joined() {
     assert_eq!(words[6..9], ["inside", "monotonic", "9"], "{output}");
 
     bundle.spec["process"]["args"] = json!(["sleep", "100"]);
-    bundle.with_container(crate::host::null_streams, |container| {
+    bundle.with_container(host::null_streams, |container| {
         let mut container = container.unwrap();
         container.start().unwrap();
         let process = json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "env": ["PATH=/bin"],
                              "args": ["readlink", "/proc/self/ns/user"]});
-        let (output, _) = crate::host::execute(&container, &process).unwrap();
+        let (output, _) = host::execute(&container, &process).unwrap();
         assert_eq!(output.trim(), holder.link("user"));
         container.delete().unwrap();
     });
@@ -207,6 +201,12 @@ fn a_user_namespace_can_be_joined() {
 #[test]
 fn a_mount_namespace_can_be_joined() {
     require_containers!();
+    if !host::is_root_lowest() {
+        println!(
+            "skipped: this host's root is not the one that joining a mount namespace leads to"
+        );
+        return;
+    }
     let holder = Holder::new(&["--mount"]);
     let mut bundle = Bundle::new("readlink /proc/self/ns/mnt; ls /");
     without(&mut bundle, "mount");
@@ -278,13 +278,6 @@ fn a_device_of_the_host_can_be_given_away() {
         0
     });
     assert_eq!(code.unwrap(), 0);
-}
-
-fn can_make_user_namespace() -> bool {
-    let code = linux::process::in_forked_process(|| {
-        linux::namespaces::unshare(linux::namespaces::Namespaces::USER).map_or(1, |()| 0)
-    });
-    code.unwrap() == 0
 }
 
 fn chown_tree(path: &std::path::Path, id: u32) {
