@@ -42,8 +42,9 @@ mod seccomp;
 pub mod fuzzing;
 
 pub use cgroups::{
-    BlockStatistics, Cgroup, CgroupError, CpuStatistics, CpusetStatistics, HugePageStatistics,
-    MemoryStatistics, MemoryUse, OutOfMemoryEvents, Pressure, Statistics, SubCgroup, Waiting,
+    BlockStatistics, BusError, Cgroup, CgroupError, CgroupLocation, CgroupManager, CpuStatistics,
+    CpusetStatistics, HugePageStatistics, MemoryStatistics, MemoryUse, OutOfMemoryEvents, Pressure,
+    Statistics, SubCgroup, Waiting,
 };
 pub use container::{
     Container, CreateError, DeleteError, ExecError, ExecProcess, StartError, clean_up, create,

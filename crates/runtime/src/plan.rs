@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use linux::mounts::{Depth, Propagation};
+use linux::mounts::{Attributes, Depth, Propagation};
 use linux::namespaces::Namespaces;
 use oci::runtime::{
     Linux, LinuxDeviceType, LinuxIdMapping, LinuxMemoryPolicy, LinuxNamespace, LinuxNamespaceType,
@@ -50,7 +50,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) has_foreign_dev: bool,
     /// Hooks that run on the host while the container waits.
     pub(crate) has_host_hooks: bool,
-    pub(crate) cgroup_path: PathBuf,
     pub(crate) resources: LinuxResources,
     /// Not compiled yet: that is done while the container is made.
     pub(crate) seccomp: Option<Rules<'a>>,
@@ -79,10 +78,9 @@ pub(crate) struct JoinedNamespace {
 }
 
 impl<'a> Plan<'a> {
-    /// Checks `spec` for the container `id`. `has_network_namespace` says that the caller
+    /// Checks `spec`. `has_network_namespace` says that the caller
     /// brings one.
     pub(crate) fn new(
-        id: &str,
         spec: &'a Spec,
         bundle: &Path,
         has_network_namespace: bool,
@@ -121,7 +119,6 @@ impl<'a> Plan<'a> {
                 .is_some_and(|root| root.readonly() == Some(true)),
             has_foreign_dev: false,
             has_host_hooks: has_host_hooks(spec),
-            cgroup_path: cgroup_path(id, Some(linux)),
             resources: linux.resources().clone().unwrap_or_default(),
             seccomp: linux.seccomp().as_ref().map(Rules::new).transpose()?,
             treatment: Treatment::of(Some(linux)),
@@ -358,6 +355,24 @@ impl<'a> Plan<'a> {
     }
 
     /// One that is not the host's.
+    /// Who is to manage the cgroups below the container's own: the user that its process is on
+    /// the host, if it has the right to write there in the first place.
+    pub(crate) fn cgroup_owner(&self) -> Option<u32> {
+        if !self.has_new_cgroup_namespace || !self.has_user_namespace() {
+            return None;
+        }
+        let is_writable = |mount: &PlannedMount<'_>| {
+            matches!(mount.kind, MountKind::Cgroup | MountKind::FileSystem("cgroup2"))
+                && !mount.options.attributes.set.contains(Attributes::RDONLY)
+        };
+        let user = self.process.user().uid();
+        let mapping = self.user_mappings.iter().find_map(|mapping| {
+            let offset = user.checked_sub(mapping.container_id())?;
+            (offset < mapping.size()).then(|| mapping.host_id().checked_add(offset))?
+        });
+        mapping.filter(|_| self.mounts.iter().any(is_writable))
+    }
+
     pub(crate) fn has_cgroup_namespace(&self) -> bool {
         self.has_new_cgroup_namespace || self.joins(LinkNameSpaceType::ControlGroup)
     }
@@ -510,15 +525,6 @@ fn has_host_hooks(spec: &Spec) -> bool {
     })
 }
 
-/// Where nothing is said, below the hierarchy's root by the container's id.
-pub(crate) fn cgroup_path(id: &str, linux: Option<&Linux>) -> PathBuf {
-    let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
-    match path.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => path.clone(),
-        None => Path::new("/wharf").join(id),
-    }
-}
-
 fn join_kind(kind: LinuxNamespaceType) -> LinkNameSpaceType {
     match kind {
         LinuxNamespaceType::Mount => LinkNameSpaceType::Mount,
@@ -555,7 +561,7 @@ mod tests {
         });
         change(&mut json);
         let spec: Spec = serde_json::from_value(json).unwrap();
-        match Plan::new("id", &spec, Path::new("/bundle"), false) {
+        match Plan::new(&spec, Path::new("/bundle"), false) {
             Ok(_) => "accepted".to_owned(),
             Err(error) => error.to_string(),
         }

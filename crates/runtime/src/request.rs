@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci::runtime::{Process, Spec};
 
-use crate::cgroups::SubCgroup;
+use crate::cgroups::{CgroupManager, SubCgroup};
 
 /// A container to create.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct CreateRequest<'a> {
     /// How many of this process's descriptors, from 3 on, stay open in the program. All of
     /// them have to be open.
     pub preserved_descriptors: u32,
+    pub cgroup_manager: CgroupManager,
 }
 
 impl<'a> CreateRequest<'a> {
@@ -56,6 +57,7 @@ impl<'a> CreateRequest<'a> {
             cgroup_need: CgroupNeed::default(),
             hierarchies: Hierarchies::default(),
             preserved_descriptors: 0,
+            cgroup_manager: CgroupManager::default(),
         }
     }
 }

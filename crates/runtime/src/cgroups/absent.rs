@@ -17,10 +17,6 @@ use super::{CgroupError, Driver, Entry, Folder, Layout, OutOfMemoryEvents, Stati
 pub(super) struct Absent;
 
 impl Driver for Absent {
-    fn is_absent(&self) -> bool {
-        true
-    }
-
     fn birthplace(&self) -> Option<BorrowedFd<'_>> {
         None
     }

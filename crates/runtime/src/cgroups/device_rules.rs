@@ -118,6 +118,26 @@ impl DeviceRules {
         [(default, "a".to_owned())].into_iter().chain(exceptions).collect()
     }
 
+    /// The list as systemd has it (`DeviceAllow`), which knows no denials. `None` where all but
+    /// some are allowed. What systemd cannot say (a minor number of any major) is left out.
+    pub(super) fn systemd_list(&self) -> Option<Vec<(String, String)>> {
+        let entry = |exception: &Exception| {
+            let Devices { kind, major, minor } = exception.device;
+            let name = match kind {
+                Kind::Block => "block",
+                Kind::Character => "char",
+            };
+            let path = match (major, minor) {
+                (Some(major), Some(minor)) => format!("/dev/{name}/{major}:{minor}"),
+                (Some(major), None) => format!("{name}-{major}"),
+                (None, None) => format!("{name}-*"),
+                (None, Some(_)) => return None,
+            };
+            Some((path, exception.letters()))
+        };
+        (!self.allowed_by_default).then(|| self.exceptions.iter().filter_map(entry).collect())
+    }
+
     /// A program of type `cgroup_device`: 1 to allow, 0 to deny.
     pub(super) fn program(&self) -> Vec<Instruction> {
         let mut program = vec![
@@ -173,12 +193,14 @@ impl std::fmt::Display for Exception {
             Some(minor) => write!(f, "{minor} ")?,
             None => f.write_str("* ")?,
         }
-        for (bit, letter) in [(READ, "r"), (WRITE, "w"), (MAKE_NODE, "m")] {
-            if self.access & bit != 0 {
-                f.write_str(letter)?;
-            }
-        }
-        Ok(())
+        f.write_str(&self.letters())
+    }
+}
+
+impl Exception {
+    fn letters(&self) -> String {
+        let letters = [(READ, 'r'), (WRITE, 'w'), (MAKE_NODE, 'm')].into_iter();
+        letters.filter(|(bit, _)| self.access & bit != 0).map(|(_, letter)| letter).collect()
     }
 }
 
@@ -375,6 +397,17 @@ mod tests {
             DeviceRules::new(&[rule(true, LinuxDeviceType::A, [-1, -1], "rwm")]).allow_everything()
         );
         assert!(!DeviceRules::new(&[deny_all()]).allow_everything());
+    }
+
+    #[test]
+    fn systemd_gets_a_list() {
+        let rules = [rule(true, LinuxDeviceType::C, [10, -1], "rw")];
+        let list = DeviceRules::new(&rules).systemd_list().unwrap();
+        assert_eq!(list[0], ("char-10".to_owned(), "rw".to_owned()));
+        assert!(list.contains(&("/dev/char/1:3".to_owned(), "rwm".to_owned())));
+        assert!(list.contains(&("block-*".to_owned(), "m".to_owned())));
+        let everything = rule(true, LinuxDeviceType::A, [-1, -1], "rwm");
+        assert_eq!(DeviceRules::new(&[everything]).systemd_list(), None);
     }
 
     #[test]

@@ -50,8 +50,21 @@ pub enum CgroupError {
     #[error("error adding pid of the new process to cgroups: cannot enter `{path}`")]
     Enter { path: PathBuf, source: io::Error },
 
+    #[error("linux.cgroupsPath: {reason}")]
+    Path { reason: String },
+
     #[error("the container has no cgroup, since its user may not make one")]
     Absent,
+
+    /// The words are runc's.
+    #[error(
+        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups: the \
+         container has no cgroup, since its user may not make one"
+    )]
+    NotDelegated,
+
+    #[error("cannot {doing} the unit `{unit}`")]
+    Systemd { doing: &'static str, unit: String, source: super::systemd::BusError },
 
     #[error("cannot remove the cgroup `{path}`")]
     Remove { path: PathBuf, source: io::Error },
@@ -63,7 +76,9 @@ impl Explain for CgroupError {
             Self::NotPossible { .. }
             | Self::BadSubPath { .. }
             | Self::UnknownController { .. }
-            | Self::Enter { .. } => Kind::Invalid,
+            | Self::Enter { .. }
+            | Self::Path { .. }
+            | Self::NotDelegated => Kind::Invalid,
             // The kernel's words for a value that makes no sense, such as a processor that is
             // not there.
             Self::Write { source, .. } | Self::Limit { source, .. }
@@ -82,6 +97,7 @@ impl Explain for CgroupError {
             | Self::Read { .. }
             | Self::DeviceRules { .. }
             | Self::NotFrozen { .. }
+            | Self::Systemd { .. }
             | Self::Remove { .. } => Kind::Internal,
         }
     }
@@ -108,7 +124,7 @@ impl Explain for CgroupError {
             Self::Limit { file, source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("this kernel has no `{}`", file.display()))
             }
-            Self::Absent => Some(
+            Self::Absent | Self::NotDelegated => Some(
                 "on a host with cgroup v2, systemd delegates cgroups to its users: see \
                  `Delegate=` in systemd.resource-control(5)"
                     .to_owned(),
@@ -124,6 +140,8 @@ impl Explain for CgroupError {
             | Self::BadSubPath { .. }
             | Self::UnknownController { .. }
             | Self::Enter { .. }
+            | Self::Path { .. }
+            | Self::Systemd { .. }
             | Self::Remove { .. } => None,
         }
     }
@@ -152,6 +170,7 @@ pub(super) fn is_errno(error: &CgroupError, errno: rustix::io::Errno) -> bool {
         | CgroupError::Read { source, .. }
         | CgroupError::Create { source, .. }
         | CgroupError::Enter { source, .. }
+        | CgroupError::DeviceRules { source, .. }
         | CgroupError::Remove { source, .. } => source.raw_os_error() == Some(errno.raw_os_error()),
         CgroupError::Occupied { .. }
         | CgroupError::AlreadyFrozen { .. }
@@ -159,8 +178,10 @@ pub(super) fn is_errno(error: &CgroupError, errno: rustix::io::Errno) -> bool {
         | CgroupError::UnknownController { .. }
         | CgroupError::NoController { .. }
         | CgroupError::NotPossible { .. }
-        | CgroupError::DeviceRules { .. }
+        | CgroupError::Path { .. }
         | CgroupError::Absent
+        | CgroupError::NotDelegated
+        | CgroupError::Systemd { .. }
         | CgroupError::NotFrozen { .. } => false,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   Cgroup ──▶ dyn Driver ──▶ version2   one folder in one hierarchy
-//!                        └──▶ version1   one folder in each hierarchy that carries a limit,
-//!                                        and one in the unified hierarchy if it is mounted
+//!                        ├──▶ version1   one folder in each hierarchy that carries a limit,
+//!                        │               and one in the unified hierarchy if it is mounted
+//!                        ├──▶ systemd    a scope; one of the two above inside
+//!                        └──▶ absent     none, for an ordinary user without permission
 //! ```
 //!
 //! **No process is moved if that can be helped.** A write to `cgroup.procs` waits for a grace
@@ -14,29 +16,39 @@
 //! rules; a folder of version 1 is made only for a limit that somebody has set, or where the
 //! caller wants the container to be found in [all](crate::Hierarchies) of them.
 //!
-//! `cgroupsPath` starts at the root of each hierarchy, not at this process's own cgroup.
+//! `cgroupsPath` starts at the root of each hierarchy, not at this process's own cgroup; an
+//! ordinary user's, if it is relative, beside his own (see [`location`]).
 
 mod absent;
 mod device_rules;
 mod error;
 mod files;
 mod limit;
+mod location;
 mod out_of_memory;
 mod removal;
 mod statistics;
 mod sub_cgroup;
+mod systemd;
 mod unified_folder;
 mod version1;
 mod version2;
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::os::fd::BorrowedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use oci::runtime::{LinuxDeviceCgroup, LinuxResources};
 use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+
+use systemd::Systemd;
+
+use crate::request::CgroupNeed;
 
 pub use error::CgroupError;
+pub use location::CgroupLocation;
 pub use out_of_memory::OutOfMemoryEvents;
 pub use statistics::{
     BlockStatistics, CpuStatistics, CpusetStatistics, HugePageStatistics, MemoryStatistics,
@@ -44,6 +56,7 @@ pub use statistics::{
 };
 pub use sub_cgroup::SubCgroup;
 pub(crate) use sub_cgroup::{Entry, is_no_place_to_live};
+pub use systemd::BusError;
 
 /// Where every host mounts its cgroups.
 pub(crate) const MOUNT_POINT: &str = "/sys/fs/cgroup";
@@ -54,11 +67,6 @@ pub(crate) const MOUNT_POINT: &str = "/sys/fs/cgroup";
 /// time, with only the fields that change. Every operation but `remove` can be called again
 /// with the same result.
 pub(crate) trait Driver: Debug {
-    /// Whether there is nothing at all behind it.
-    fn is_absent(&self) -> bool {
-        false
-    }
-
     /// The folder that a process can be cloned into, if there is one.
     fn birthplace(&self) -> Option<BorrowedFd<'_>>;
 
@@ -126,54 +134,71 @@ pub(crate) enum Layout {
     Version1 { with_unified: bool },
 }
 
+/// Who makes cgroups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CgroupManager {
+    /// This library, by file.
+    #[default]
+    Files,
+    /// systemd, the system's or for an ordinary user his own, over D-Bus. The configuration's
+    /// `cgroupsPath` is `slice:prefix:name` then.
+    Systemd,
+}
+
+/// A cgroup to make.
+#[derive(Debug)]
+pub(crate) struct CgroupRequest<'a> {
+    pub(crate) manager: CgroupManager,
+    pub(crate) need: CgroupNeed,
+    /// The container's.
+    pub(crate) id: &'a str,
+    /// As configured.
+    pub(crate) path: Option<&'a Path>,
+    /// They say which folders are needed; none is set.
+    pub(crate) resources: &'a LinuxResources,
+    pub(crate) annotations: Option<&'a HashMap<String, String>>,
+    /// Who is to manage what is below, on version 2.
+    pub(crate) owner: Option<u32>,
+}
+
 /// The limits of a container and the list of its processes.
 #[derive(Debug)]
 pub struct Cgroup {
     driver: Box<dyn Driver>,
+    location: CgroupLocation,
 }
 
 impl Cgroup {
-    /// Makes the folders for a container. `resources` says which are needed; no limit is set.
-    pub(crate) fn create(path: &Path, resources: &LinuxResources) -> Result<Self, CgroupError> {
-        let path = below_the_hierarchy(path);
-        let layout = layout();
-        check(resources, layout)?;
-        let driver: Box<dyn Driver> = match layout {
-            Layout::Unified => Box::new(version2::Version2::create(&path, resources)?),
-            Layout::Version1 { with_unified } => {
-                Box::new(version1::Version1::create(&path, resources, with_unified)?)
-            }
+    /// Makes what is needed for a container. No limit is set.
+    pub(crate) fn create(request: &CgroupRequest<'_>) -> Result<Self, CgroupError> {
+        check(request.resources, layout())?;
+        if request.manager == CgroupManager::Systemd {
+            let systemd = Systemd::create(request)?;
+            let location = CgroupLocation(location::Kind::Unit(systemd.unit().clone()));
+            return Ok(Self { driver: Box::new(systemd), location });
+        }
+        let path = location::folder(request.id, request.path);
+        let can_do_without = request.need == CgroupNeed::IfAllowed;
+        let created = match can_do_without && !absent::may_move_to(&path, layout()) {
+            true => Err(CgroupError::Absent),
+            false => create_folders(&path, request),
         };
-        Ok(Self { driver })
-    }
-
-    /// The same for a container that can do without, if this process may not make one: then
-    /// nothing can be limited.
-    pub(crate) fn create_if_allowed(
-        path: &Path,
-        resources: &LinuxResources,
-    ) -> Result<Self, CgroupError> {
-        let is_allowed = absent::may_move_to(&below_the_hierarchy(path), layout());
-        let created =
-            if is_allowed { Self::create(path, resources) } else { Err(CgroupError::Absent) };
         match created {
-            Err(CgroupError::Absent) if absent::sets_limits(resources) => Err(CgroupError::Absent),
-            Err(CgroupError::Absent) => Ok(Self::absent()),
-            Err(error) if error.is_forbidden() && !absent::sets_limits(resources) => {
-                Ok(Self::absent())
+            Err(CgroupError::Absent) => Self::absent(request),
+            Err(error) if can_do_without && error.is_forbidden() => Self::absent(request),
+            result => {
+                let location = CgroupLocation(location::Kind::Folder(path));
+                result.map(|driver| Self { driver, location })
             }
-            result => result,
         }
     }
 
-    /// That of a container that was made without one.
-    pub(crate) fn absent() -> Self {
-        Self { driver: Box::new(absent::Absent) }
-    }
-
-    /// Whether there is none.
-    pub fn is_absent(&self) -> bool {
-        self.driver.is_absent()
+    /// An ordinary user who may not make one, and asks for no limit, has lost nothing.
+    fn absent(request: &CgroupRequest<'_>) -> Result<Self, CgroupError> {
+        if absent::sets_limits(request.resources) {
+            return Err(CgroupError::NotDelegated);
+        }
+        Ok(Self::at(&CgroupLocation(location::Kind::Absent)))
     }
 
     /// As [`Driver::set_device_rules`]; where that is forbidden, an ordinary user's container
@@ -189,15 +214,23 @@ impl Cgroup {
     }
 
     /// The cgroup of a container that another process made.
-    pub(crate) fn of(path: &Path) -> Self {
-        let path = below_the_hierarchy(path);
-        let driver: Box<dyn Driver> = match layout() {
-            Layout::Unified => Box::new(version2::Version2::of(&path)),
-            Layout::Version1 { with_unified } => {
-                Box::new(version1::Version1::of(&path, with_unified))
-            }
+    pub(crate) fn at(location: &CgroupLocation) -> Self {
+        let driver: Box<dyn Driver> = match &location.0 {
+            location::Kind::Absent => Box::new(absent::Absent),
+            location::Kind::Unit(unit) => Box::new(Systemd::of(unit.clone())),
+            location::Kind::Folder(path) => match layout() {
+                Layout::Unified => Box::new(version2::Version2::of(path)),
+                Layout::Version1 { with_unified } => {
+                    Box::new(version1::Version1::of(path, with_unified))
+                }
+            },
         };
-        Self { driver }
+        Self { driver, location: location.clone() }
+    }
+
+    /// Where it is, to come back to it by.
+    pub fn location(&self) -> &CgroupLocation {
+        &self.location
     }
 
     /// Where a further process is to go: `sub`, or where `first` lives if that is the better
@@ -219,7 +252,7 @@ impl Cgroup {
     /// The place of a process in version 2's hierarchy, for another to be born there.
     pub(crate) fn entry_beside(&self, process: Pid) -> Option<Entry> {
         let birthplace = sub_cgroup::open(&self.driver.present_place(process)?).ok()?;
-        Some(Entry { birthplace: Some(birthplace), folders: Vec::new() })
+        Some(Entry { birthplace: Some(birthplace), ..Entry::default() })
     }
 
     /// Makes a folder in every hierarchy of version 1. After an error there is none at all.
@@ -294,6 +327,24 @@ fn check(resources: &LinuxResources, layout: Layout) -> Result<(), CgroupError> 
     }
 }
 
+fn create_folders(
+    path: &Path,
+    request: &CgroupRequest<'_>,
+) -> Result<Box<dyn Driver>, CgroupError> {
+    Ok(match layout() {
+        Layout::Unified => {
+            let folder = version2::Version2::create(path, request.resources)?;
+            if let Some(owner) = request.owner {
+                folder.hand_to(owner)?;
+            }
+            Box::new(folder)
+        }
+        Layout::Version1 { with_unified } => {
+            Box::new(version1::Version1::create(path, request.resources, with_unified)?)
+        }
+    })
+}
+
 /// Looks which versions are mounted.
 pub(crate) fn layout() -> Layout {
     if is_version2(MOUNT_POINT) {
@@ -310,19 +361,4 @@ fn is_version2(path: &str) -> bool {
     #[allow(clippy::unnecessary_cast)]
     rustix::fs::statfs(path)
         .is_ok_and(|file_system| file_system.f_type as u64 == CGROUP2_SUPER_MAGIC)
-}
-
-/// `path` without what would lead out of a hierarchy.
-fn below_the_hierarchy(path: &Path) -> PathBuf {
-    path.components().filter(|component| matches!(component, Component::Normal(_))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_stays_below_its_hierarchy() {
-        assert_eq!(below_the_hierarchy(Path::new("/docker/../../x/./y")), Path::new("docker/x/y"));
-    }
 }

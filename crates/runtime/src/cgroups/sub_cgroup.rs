@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::systemd::{self, Unit};
 use super::{CgroupError, files};
 
 /// A place at or below the container's own cgroup. It has to be there already.
@@ -29,6 +30,15 @@ pub(crate) struct Entry {
     pub(super) birthplace: Option<OwnedFd>,
     /// Folders of version 1, and of version 2 where processes cannot be born in one.
     pub(super) folders: Vec<PathBuf>,
+    /// Where only systemd can move it.
+    pub(super) attachment: Option<Attachment>,
+}
+
+/// A unit of systemd's, or a cgroup below it.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) unit: Unit,
+    pub(super) below: PathBuf,
 }
 
 impl Entry {
@@ -38,6 +48,9 @@ impl Entry {
 
     /// Moves a process in, as far as its birth has not done it.
     pub(crate) fn admit(&self, process: Pid) -> Result<(), CgroupError> {
+        if let Some(attachment) = &self.attachment {
+            systemd::attach(&attachment.unit, &attachment.below, process)?;
+        }
         self.folders.iter().try_for_each(|folder| files::admit(folder, process))
     }
 }

@@ -15,7 +15,7 @@ use oci::runtime::Hooks;
 use rustix::process::Pid;
 use rustix::thread::LinkNameSpaceType;
 
-use crate::cgroups::Cgroup;
+use crate::cgroups::{Cgroup, CgroupRequest};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks::State;
@@ -42,15 +42,20 @@ use super::{
 pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
     check_preserved(request.preserved_descriptors)?;
     let has_network_namespace = request.network_namespace.is_some();
-    let plan = Plan::new(request.id, request.spec, request.bundle, has_network_namespace)?;
+    let plan = Plan::new(request.spec, request.bundle, has_network_namespace)?;
     if !plan.has_user_namespace() && !plan.is_made_by_root {
         let reason = "whoever is not root needs one of type `user`";
         return Err(ProcessError::invalid("linux.namespaces", reason));
     }
-    let cgroup = match request.cgroup_need {
-        CgroupNeed::Always => Cgroup::create(&plan.cgroup_path, &plan.resources)?,
-        CgroupNeed::IfAllowed => Cgroup::create_if_allowed(&plan.cgroup_path, &plan.resources)?,
-    };
+    let cgroup = Cgroup::create(&CgroupRequest {
+        manager: request.cgroup_manager,
+        need: request.cgroup_need,
+        id: request.id,
+        path: plan.linux.cgroups_path().as_deref(),
+        resources: &plan.resources,
+        annotations: request.spec.annotations().as_ref(),
+        owner: plan.cgroup_owner(),
+    })?;
     if request.hierarchies == Hierarchies::All {
         cgroup.make_every_folder()?;
     }

@@ -13,18 +13,18 @@ mod watch;
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, PosixRlimit, Process, Spec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
-use crate::cgroups::{Cgroup, CgroupError};
+use crate::cgroups::{Cgroup, CgroupError, CgroupLocation};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks::{self, State};
 use crate::init::FilterSource;
-use crate::plan::{self, Treatment};
+use crate::plan::Treatment;
 use crate::resctrl;
 use crate::seccomp::{self, Filter, Rules};
 
@@ -175,12 +175,6 @@ impl Container {
         self.run_poststart_hooks()
     }
 
-    /// The same container, if it was made without a cgroup.
-    #[must_use]
-    pub fn without_cgroup(self) -> Self {
-        Self { cgroup: Cgroup::absent(), ..self }
-    }
-
     fn start_over(&mut self, channel: &Channel) -> Result<(), ProcessError> {
         channel
             .send(&Message::Start)
@@ -205,7 +199,13 @@ impl Container {
     }
 
     /// A container that another process created, from what that one recorded.
-    pub fn open(id: &str, spec: &Spec, bundle: &Path, pid: Pid) -> Result<Self, ProcessError> {
+    pub fn open(
+        id: &str,
+        spec: &Spec,
+        bundle: &Path,
+        pid: Pid,
+        cgroup: &CgroupLocation,
+    ) -> Result<Self, ProcessError> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(|error| ProcessError::system("find the container's process")(error.into()))?;
         let rules = spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
@@ -219,7 +219,7 @@ impl Container {
             channel: None,
             terminal: None,
             warnings: Vec::new(),
-            cgroup: Cgroup::of(&cgroup_path(id, spec)),
+            cgroup: Cgroup::at(cgroup),
             further: RefCell::default(),
             filter: rules.map_or(KeptFilter::None, |rules| KeptFilter::Rules(Box::new(rules))),
             rlimits: rlimits_of(spec.process().as_ref()),
@@ -265,8 +265,13 @@ impl Container {
 
 /// Removes what is left of a container whose first process has ended: as [`Container::delete`],
 /// for a container of another process's.
-pub fn clean_up(id: &str, spec: &Spec, bundle: &Path) -> Result<Vec<String>, DeleteError> {
-    let cgroup = Cgroup::of(&cgroup_path(id, spec));
+pub fn clean_up(
+    id: &str,
+    spec: &Spec,
+    bundle: &Path,
+    cgroup: &CgroupLocation,
+) -> Result<Vec<String>, DeleteError> {
+    let cgroup = Cgroup::at(cgroup);
     let killed = cgroup.kill_all().or_else(ignore_missing);
     let removed = cgroup.driver().remove().and(killed);
     let state = State::of(id, spec, bundle).text("stopped", 0);
@@ -284,8 +289,8 @@ fn run_poststop_hooks(hooks: &[Hook], state: &str) -> Vec<String> {
 }
 
 /// What still runs of a container whose first process has ended.
-pub fn processes_left(id: &str, spec: &Spec) -> Result<Vec<Pid>, CgroupError> {
-    let processes = Cgroup::of(&cgroup_path(id, spec)).processes();
+pub fn processes_left(cgroup: &CgroupLocation) -> Result<Vec<Pid>, CgroupError> {
+    let processes = Cgroup::at(cgroup).processes();
     processes.or_else(|error| ignore_missing(error).map(|()| Vec::new()))
 }
 
@@ -311,10 +316,6 @@ fn reap(pidfd: BorrowedFd<'_>) {
             _ => return,
         }
     }
-}
-
-fn cgroup_path(id: &str, spec: &Spec) -> PathBuf {
-    plan::cgroup_path(id, spec.linux().as_ref())
 }
 
 fn hooks_of(spec: &Spec, of: fn(&Hooks) -> &Option<Vec<Hook>>) -> Vec<Hook> {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use oci::runtime::{LinuxSeccomp, Spec};
-use runtime::Container;
+use runtime::{CgroupLocation, Container};
 use rustix::fs::FlockOperation;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -45,9 +45,7 @@ pub(crate) struct Record {
     pub(crate) bundle: PathBuf,
     pub(crate) rootfs: PathBuf,
     pub(crate) created: String,
-    /// Its user may not make one.
-    #[serde(default)]
-    pub(crate) lacks_cgroup: bool,
+    pub(crate) cgroup: CgroupLocation,
     /// What looking after a container needs of its configuration, which as a whole may be
     /// long: reading that is left to those who make processes.
     pub(crate) spec: Spec,
@@ -232,7 +230,9 @@ impl Folder {
         let mut spec = Record::essence(&spec);
         // Nothing that they could be told has ever been there.
         spec.set_hooks(None);
-        runtime::clean_up(&id, &spec, Path::new("/"))?;
+        // A unit of systemd's goes with its last process.
+        let cgroup = CgroupLocation::by_file(&id, &spec);
+        runtime::clean_up(&id, &spec, Path::new("/"), &cgroup)?;
         for name in [CONFIGURATION, START_SOCKET] {
             match fs::remove_file(self.path.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -338,8 +338,7 @@ impl Known {
             return Ok(None);
         }
         let pid = Pid::from_raw(record.pid).context("the recorded process id makes no sense")?;
-        let container = Container::open(&record.id, spec, &record.bundle, pid)?;
-        Ok(Some(if record.lacks_cgroup { container.without_cgroup() } else { container }))
+        Ok(Some(Container::open(&record.id, spec, &record.bundle, pid, &record.cgroup)?))
     }
 
     pub(crate) fn status(&self) -> anyhow::Result<Status> {

@@ -53,6 +53,8 @@ pub(super) struct Version1 {
     /// The container's place below each hierarchy.
     path: PathBuf,
     unified: Option<UnifiedFolder>,
+    /// Somebody else has made the folders, with the container's process in them.
+    is_adopted: bool,
     /// The hierarchies that have a folder. More come with later limits.
     hierarchies: RefCell<Vec<&'static str>>,
 }
@@ -65,7 +67,27 @@ impl Version1 {
     ) -> Result<Self, CgroupError> {
         let unified =
             with_unified.then(|| UnifiedFolder::create(folder_path(UNIFIED, path))).transpose()?;
-        let this = Self { path: path.to_owned(), unified, hierarchies: RefCell::new(Vec::new()) };
+        Self::make(path, resources, unified, false)
+    }
+
+    /// Folders that somebody else has made as far as he needs them.
+    pub(super) fn adopt(
+        path: &Path,
+        resources: &LinuxResources,
+        with_unified: bool,
+    ) -> Result<Self, CgroupError> {
+        let unified = with_unified.then(|| UnifiedFolder::of(folder_path(UNIFIED, path)));
+        Self::make(path, resources, unified, true)
+    }
+
+    fn make(
+        path: &Path,
+        resources: &LinuxResources,
+        unified: Option<UnifiedFolder>,
+        is_adopted: bool,
+    ) -> Result<Self, CgroupError> {
+        let hierarchies = RefCell::default();
+        let this = Self { path: path.to_owned(), unified, is_adopted, hierarchies };
         let made = this.make_folders(resources);
         if made.is_err() {
             // Nothing may be left behind; the first error is the one to tell.
@@ -93,7 +115,8 @@ impl Version1 {
         let unified = with_unified.then(|| UnifiedFolder::of(folder_path(UNIFIED, path)));
         let hierarchies =
             HIERARCHIES.into_iter().filter(|hierarchy| folder(hierarchy, path).exists()).collect();
-        Self { path: path.to_owned(), unified, hierarchies: RefCell::new(hierarchies) }
+        let hierarchies = RefCell::new(hierarchies);
+        Self { path: path.to_owned(), unified, is_adopted: false, hierarchies }
     }
 
     fn has_folder(&self, hierarchy: &str) -> bool {
@@ -119,7 +142,7 @@ impl Version1 {
         let path = self.folder(hierarchy);
         match files::create(&path) {
             // Some hosts mount `cpu` with `cpuacct`, and `net_cls` with `net_prio`.
-            Err(CgroupError::Occupied { .. }) if self.is_in_use(&path) => {}
+            Err(CgroupError::Occupied { .. }) if self.is_adopted || self.is_in_use(&path) => {}
             result => result?,
         }
         self.hierarchies.borrow_mut().push(hierarchy);
@@ -205,6 +228,7 @@ impl Driver for Version1 {
         Ok(Entry {
             birthplace: birthplace.transpose()?,
             folders: folders.collect::<Result<_, _>>()?,
+            ..Entry::default()
         })
     }
 
@@ -316,6 +340,22 @@ impl Driver for Version1 {
         }
         result
     }
+}
+
+/// The folders that a container with these limits will have.
+pub(super) fn folders_needed(
+    path: &Path,
+    resources: &LinuxResources,
+    with_unified: bool,
+) -> Vec<Folder> {
+    let always = if with_unified { &["unified"][..] } else { &["freezer", "devices", "cpuacct"] };
+    let needed = hierarchies_needed(resources).into_iter().map(|(_, hierarchy)| hierarchy);
+    always
+        .iter()
+        .copied()
+        .chain(needed)
+        .map(|hierarchy| Folder { hierarchy, path: folder(hierarchy, path) })
+        .collect()
 }
 
 fn is_mounted(hierarchy: &str) -> bool {

@@ -25,7 +25,7 @@ pub(super) fn enable(path: &Path, resources: &LinuxResources) -> Result<(), Cgro
     for name in above {
         folder.push(name);
         files::create_shared(&folder)?;
-        refused = add(&folder, &available)?;
+        refused = with_first_reasons(refused, add(&folder, &available)?);
     }
     // What was refused matters only where a limit needs it, and only right above: a user to
     // whom a folder was delegated cannot write to those further up.
@@ -35,6 +35,19 @@ pub(super) fn enable(path: &Path, resources: &LinuxResources) -> Result<(), Cgro
         }
     }
     Ok(())
+}
+
+/// What is refused in a folder, with the error of the folder where that began: below it, the
+/// controller is only missing.
+fn with_first_reasons<'a>(
+    mut above: Vec<(&'a str, CgroupError)>,
+    here: Vec<(&'a str, CgroupError)>,
+) -> Vec<(&'a str, CgroupError)> {
+    let first = |(name, error)| match above.iter().position(|(known, _)| *known == name) {
+        Some(at) => above.swap_remove(at),
+        None => (name, error),
+    };
+    here.into_iter().map(first).collect()
 }
 
 /// A controller that has not been handed down is as good as not there.

@@ -257,7 +257,7 @@ fn or_max(limit: i64) -> String {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum SwapError {
+pub(in crate::cgroups) enum SwapError {
     #[error("unable to set swap limit without memory limit")]
     NoMemory { both: i64 },
     #[error("memory+swap limit should be >= memory limit")]
@@ -265,7 +265,7 @@ enum SwapError {
 }
 
 /// What swap may take beyond memory, given the limits of memory and of `both`; 0 is not set.
-fn swap_limit(memory: i64, both: i64) -> Result<Option<String>, SwapError> {
+pub(in crate::cgroups) fn swap_limit(memory: i64, both: i64) -> Result<Option<String>, SwapError> {
     match (memory, both) {
         // No limit of memory means none of swap, as version 1 has it.
         (..0, 0) | (_, ..0) => Ok(Some("max".to_owned())),
@@ -279,7 +279,7 @@ fn swap_limit(memory: i64, both: i64) -> Result<Option<String>, SwapError> {
 
 /// Shares go from 2 to 262144 with 1024 in the middle, weights from 1 to 10000 with 100 there:
 /// the quadratic curve through the three points, in logarithms, as runc and crun have it.
-fn weight_of_shares(shares: u64) -> u64 {
+pub(in crate::cgroups) fn weight_of_shares(shares: u64) -> u64 {
     if shares <= 2 {
         return 1;
     }

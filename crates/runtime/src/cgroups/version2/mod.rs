@@ -1,6 +1,7 @@
 //! The unified hierarchy alone: one folder a container, every controller in it.
 
 mod controllers;
+mod delegation;
 mod limits;
 mod statistics;
 
@@ -16,7 +17,7 @@ use super::{
     sub_cgroup,
 };
 
-pub(super) use limits::check;
+pub(super) use limits::{check, swap_limit, weight_of_shares};
 pub(super) use statistics::cpu as cpu_statistics;
 
 #[derive(Debug)]
@@ -29,6 +30,17 @@ impl Version2 {
         controllers::enable(path, resources)?;
         let folder = UnifiedFolder::create(folder_path(MOUNT_POINT, path))?;
         Ok(Self { folder })
+    }
+
+    /// A folder that somebody else has made, with the container's process in it.
+    pub(super) fn adopt(path: &Path, resources: &LinuxResources) -> Result<Self, CgroupError> {
+        controllers::enable(path, resources)?;
+        Ok(Self::of(path))
+    }
+
+    /// Hands the folder down to a user: the files that the kernel means for that.
+    pub(super) fn hand_to(&self, user: u32) -> Result<(), CgroupError> {
+        delegation::hand_to(self.path(), user)
     }
 
     pub(super) fn of(path: &Path) -> Self {
@@ -52,7 +64,7 @@ impl Driver for Version2 {
     fn entry(&self, sub: &SubCgroup) -> Result<Entry, CgroupError> {
         sub.check(&[])?;
         let birthplace = sub_cgroup::open(&sub.below(self.path(), "")?)?;
-        Ok(Entry { birthplace: Some(birthplace), folders: Vec::new() })
+        Ok(Entry { birthplace: Some(birthplace), ..Entry::default() })
     }
 
     fn present_place(&self, process: Pid) -> Option<PathBuf> {

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::Spec;
-use runtime::{CgroupNeed, ChangeRoot, Container, CreateRequest, Hierarchies, Keyring, Root};
+use runtime::{
+    CgroupManager, CgroupNeed, ChangeRoot, Container, CreateRequest, Hierarchies, Keyring, Root,
+};
 
 use crate::command_line::{Call, Command, Flag, parse_boolean};
 use crate::documents;
@@ -190,6 +192,7 @@ impl<'a> Making<'a> {
             keyring: self.keyring(),
             cgroup_need: self.cgroup_need()?,
             hierarchies: self.hierarchies(),
+            cgroup_manager: self.cgroup_manager(),
             preserved_descriptors: super::preserved(&self.call.values)?,
             ..CreateRequest::new(id, &self.spec, &self.bundle, root, stdio)
         })
@@ -227,6 +230,13 @@ impl<'a> Making<'a> {
         if is_named { Hierarchies::All } else { Hierarchies::Needed }
     }
 
+    fn cgroup_manager(&self) -> CgroupManager {
+        match self.call.global.is_on("systemd-cgroup") {
+            true => CgroupManager::Systemd,
+            false => CgroupManager::Files,
+        }
+    }
+
     fn keyring(&self) -> Keyring {
         if self.call.values.is_on("no-new-keyring") { Keyring::Inherited } else { Keyring::New }
     }
@@ -241,7 +251,7 @@ impl<'a> Making<'a> {
             bundle: self.bundle.clone(),
             rootfs,
             created: jiff::Timestamp::now().to_string(),
-            lacks_cgroup: container.cgroup().is_absent(),
+            cgroup: container.cgroup().location().clone(),
             spec: Record::essence(&self.spec),
         })
     }

@@ -48,7 +48,7 @@ fn delete(call: &Call) -> anyhow::Result<ExitCode> {
         }
         None => {
             let record = &known.record;
-            runtime::clean_up(&record.id, &record.spec, &record.bundle)?
+            runtime::clean_up(&record.id, &record.spec, &record.bundle, &record.cgroup)?
         }
     };
     warnings.iter().for_each(|warning| call.log.warning(warning));

@@ -38,7 +38,7 @@ fn features(_call: &Call) -> anyhow::Result<ExitCode> {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": CAPABILITIES.as_slice(),
-            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false,
+            "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true,
                        "rdma": true},
             "seccomp": {
                 "enabled": true,

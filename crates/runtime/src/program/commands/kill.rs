@@ -32,7 +32,7 @@ fn kill(call: &Call) -> anyhow::Result<ExitCode> {
     // would be left.
     let is_for_all = signal == SIGKILL && !has_pid_namespace(&known);
     // Without a cgroup nobody knows who the others are.
-    let is_for_all = (call.values.is_on("all") || is_for_all) && !known.record.lacks_cgroup;
+    let is_for_all = (call.values.is_on("all") || is_for_all) && !known.record.cgroup.is_absent();
     if is_for_all {
         if container.is_none() && !call.values.is_on("all") {
             anyhow::bail!("container not running");
@@ -76,7 +76,7 @@ fn kill_all(
 ) -> anyhow::Result<()> {
     let processes = match container {
         Some(container) => container.cgroup().processes()?,
-        None => runtime::processes_left(&known.record.id, &known.record.spec)?,
+        None => runtime::processes_left(&known.record.cgroup)?,
     };
     for process in processes {
         send_to(process, signal);

@@ -19,7 +19,7 @@ fn ps(call: &Call) -> anyhow::Result<ExitCode> {
     let known = Known::open(&call.root, call.id())?;
     let processes = match known.container()? {
         Some(container) => container.cgroup().processes()?,
-        None => runtime::processes_left(&known.record.id, &known.record.spec)?,
+        None => runtime::processes_left(&known.record.cgroup)?,
     };
     let processes: Vec<i32> =
         processes.into_iter().map(|process| process.as_raw_nonzero().get()).collect();
