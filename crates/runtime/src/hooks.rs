@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +132,11 @@ fn run_one(hook: &Hook, environment: &[String], state: &str) -> Result<(), Strin
         .and_then(|()| said.take(SAID_BYTES_MAX).read_to_end(&mut text))
         .map_err(in_words)?;
     let text = String::from_utf8_lossy(&text);
+    // As Go says it, for the one signal by which somebody else's filter is known.
+    let status = match status.signal() {
+        Some(SIGSYS) => "signal: bad system call".to_owned(),
+        _ => status.to_string(),
+    };
     Err(format!("{status}{}{}", if text.is_empty() { "" } else { ": " }, text.trim_end()))
 }
 
@@ -160,6 +165,9 @@ fn command(hook: &Hook, environment: &[String]) -> Command {
     linux::signals::unblock_in(&mut command);
     command
 }
+
+/// The signal of a seccomp filter's verdict to kill.
+const SIGSYS: i32 = 31;
 
 /// Waits for the hook, and kills it and what it has started when its time is over.
 fn await_end(child: &mut Child, timeout: Option<i64>) -> Result<ExitStatus, String> {

@@ -148,6 +148,14 @@ impl Container {
         &self.cgroup
     }
 
+    /// The flags that the seccomp filter is installed with, for the log.
+    pub fn filter_flags(&self) -> Option<u64> {
+        match &self.filter {
+            KeptFilter::Compiled(filter) => Some(filter.flags.bits()),
+            KeptFilter::None | KeptFilter::Rules(_) => None,
+        }
+    }
+
     /// Executes the program. Comes back once it has succeeded, or with its error.
     pub fn start(&mut self) -> Result<(), StartError> {
         let Some(channel) = self.channel.take() else {

@@ -210,7 +210,7 @@ impl JoinInit<'_> {
 
 impl ProcessInit<'_> {
     /// Makes the process what was asked for, up to and including its program.
-    const STEPS: [Step<Self>; 14] = [
+    const STEPS: [Step<Self>; 15] = [
         step("find the user", identity::find),
         step("connect the standard streams", terminal::connect),
         // Raising a limit takes privileges.
@@ -231,6 +231,8 @@ impl ProcessInit<'_> {
         step("set the capabilities", privileges::set_capabilities),
         // Under the filter, which may allow next to nothing, only what cannot come before.
         step("install the seccomp filter", privileges::install_filter),
+        // They have no more rights than the program, as with runc.
+        step("run the startContainer hooks", namespaces::run_start_hooks),
         step("execute the program", program::execute),
     ];
 }

@@ -277,6 +277,11 @@ pub(super) fn await_start(process: &mut ProcessInit<'_>) -> Result<(), StepError
     if process.program.is_none() {
         return Err(StepError::Refused("process: is missing".to_owned()));
     }
+    Ok(())
+}
+
+/// These are programs of the container's.
+pub(super) fn run_start_hooks(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
     let Some(start) = &process.start_hooks else { return Ok(()) };
     // As with runc: its hooks of this point have always had what the program has.
     let state = start.state.text("created", own_pid());

@@ -364,3 +364,23 @@ fn a_further_process_of_the_program_has_no_more_rights_than_configured() {
     }
     host.succeed(&["delete", "--force", host.id()]);
 }
+
+#[test]
+fn a_hook_in_the_container_has_no_more_rights_than_its_program() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.spec["process"]["noNewPrivileges"] = true.into();
+    bundle.spec["linux"]["seccomp"] = refusing(&ASKED, "SCMP_ACT_ERRNO");
+    let script = "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status >/seen; mkdir /x";
+    bundle.spec["hooks"] =
+        json!({"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    bundle.spec["process"]["capabilities"] = json!({"bounding": ["CAP_KILL"],
+        "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]});
+    let error = bundle.try_run().unwrap_err();
+    assert!(error.contains("startContainer"), "{error}");
+    assert!(error.contains("Operation not permitted"), "{error}");
+    assert_eq!(
+        std::fs::read_to_string(bundle.rootfs().join("seen")).unwrap(),
+        "CapEff:\t0000000000000020\nNoNewPrivs:\t1\nSeccomp:\t2\n"
+    );
+}

@@ -199,6 +199,9 @@ impl<'a> Making<'a> {
         .map_err(foreground::in_runc_words)?;
         let pid = container.pid().as_raw_nonzero().get();
         self.call.log.debug(|| format!("its first process is {pid}"));
+        if let Some(flags) = container.filter_flags() {
+            self.call.log.debug(|| format!("seccomp filter flags: {flags}"));
+        }
         match self.record(&container, rootfs).and_then(|record| folder.save(&record)) {
             Ok(()) => Ok(container),
             Err(error) => {
