@@ -58,13 +58,28 @@ pub(super) fn make(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
             .doing_in("", &device.path().to_string_lossy())?;
     }
     for (name, target) in DEFAULT_SYMLINKS {
-        match symlinkat(target, &dev, name) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error).doing(|| format!("/dev/{name}")),
-        }
+        make_symlink(dev.as_fd(), name, target).doing(|| format!("/dev/{name}"))?;
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     Ok(())
+}
+
+/// What an image has in its place stays, but for the terminals' multiplexer: a device of that
+/// name leads to the host's terminals.
+fn make_symlink(dev: BorrowedFd<'_>, name: &str, target: &str) -> rustix::io::Result<()> {
+    match symlinkat(target, dev, name) {
+        Err(Errno::EXIST) if name == "ptmx" && !is_symlink(dev, name)? => {
+            unlinkat(dev, name, AtFlags::empty())?;
+            symlinkat(target, dev, name)
+        }
+        Err(Errno::EXIST) => Ok(()),
+        result => result,
+    }
+}
+
+fn is_symlink(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<bool> {
+    let status = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(status.st_mode) == FileType::Symlink)
 }
 
 /// A device to be made.

@@ -289,3 +289,12 @@ fn a_path_that_is_masked_twice_is_covered_once() {
     fs::create_dir(bundle.rootfs().join("hidden")).unwrap();
     assert_eq!(bundle.run().output, "1\n");
 }
+
+#[test]
+fn the_terminals_multiplexer_is_the_containers_own() {
+    require_containers!();
+    let mut bundle = Bundle::new("readlink /dev/ptmx");
+    bundle.write("dev/ptmx", "");
+    bundle.spec["mounts"].as_array_mut().unwrap().retain(|mount| mount["destination"] != "/dev");
+    assert_eq!(bundle.run().output, "pts/ptmx\n");
+}
