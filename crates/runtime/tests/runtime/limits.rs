@@ -458,3 +458,25 @@ fn the_librarys_users_may_change_one_limit_alone() {
         container.delete().unwrap();
     });
 }
+
+/// A host with systemd is for the guest's tests: here is what is said without.
+#[test]
+fn without_systemd_it_cannot_be_asked_for_cgroups() {
+    require_containers!();
+    if fs::exists("/run/systemd/private").unwrap()
+        || fs::exists("/run/dbus/system_bus_socket").unwrap()
+    {
+        println!("skipped: this host has systemd, or a bus");
+        return;
+    }
+    let host = Host::new("true");
+    let bundle = host.bundle.path().to_str().unwrap();
+    let output = host
+        .command(&["--systemd-cgroup", "run", "--bundle", bundle, host.id()])
+        .env_remove("DBUS_SYSTEM_BUS_ADDRESS")
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("systemd not running on this host"), "{error}");
+    assert_eq!(host.succeed(&["list", "--quiet"]), "");
+}
