@@ -371,7 +371,13 @@ fn mount_hierarchy(
     let place = rooted::open_or_create(tmpfs.as_fd(), name, Missing::Directory)?;
     // In a cgroup namespace of its own the container's folder is the root of the hierarchy.
     let made = if init.plan.has_new_cgroup_namespace {
-        mount_own_hierarchy(folder)?
+        match mount_own_hierarchy(folder) {
+            // One that carries more controllers than its name says: its view will do.
+            Err(error) if error.is(Errno::BUSY) || error.is(Errno::INVAL) => {
+                clone(CWD, &folder.path, Depth::One)?
+            }
+            result => result?,
+        }
     } else {
         clone(CWD, &folder.path, Depth::One)?
     };
@@ -383,8 +389,14 @@ fn mount_own_hierarchy(folder: &Folder) -> Result<OwnedFd, StepError> {
     let kind = if folder.hierarchy == "unified" { "cgroup2" } else { "cgroup" };
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", "cgroup")?;
-    if kind == "cgroup" {
-        fsconfig_set_flag(&context, folder.hierarchy)?;
+    match folder.hierarchy {
+        "unified" => {}
+        // It has a name and no controller.
+        "systemd" => {
+            fsconfig_set_flag(&context, "none")?;
+            fsconfig_set_string(&context, "name", "systemd")?;
+        }
+        controller => fsconfig_set_flag(&context, controller)?,
     }
     fsconfig_create(&context).doing(|| root::kernel_log(&context))?;
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)

@@ -144,12 +144,24 @@ fn with_a_cgroup_path_it_is_found_in_every_hierarchy() {
         return;
     }
     let path = format!("/wharf-tests/everywhere-{}", std::process::id());
-    let host = Host::with("sleep 100", |spec| spec["linux"]["cgroupsPath"] = path.clone().into());
-    host.create();
+    let script = "ls -d /sys/fs/cgroup/pids/cgroup.procs /sys/fs/cgroup/systemd/cgroup.procs";
+    let host = Host::with(script, |spec| {
+        spec["linux"]["cgroupsPath"] = path.clone().into();
+        let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "cgroup");
+        namespaces.push(serde_json::json!({"type": "cgroup"}));
+        spec["mounts"].as_array_mut().unwrap().push(serde_json::json!(
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}));
+    });
+    let output = host.create();
     let places = fs::read_to_string(format!("/proc/{}/cgroup", host.pid())).unwrap();
     let is_elsewhere = |line: &&str| !line.ends_with(&path);
     assert_eq!(places.lines().find(is_elsewhere), None, "{places}");
-    host.succeed(&["delete", "--force", host.id()]);
+    let pid = host.pid();
+    host.succeed(&["start", host.id()]);
+    host.await_end(pid);
+    assert_eq!(fs::read_to_string(output).unwrap().lines().count(), 2);
+    host.succeed(&["delete", host.id()]);
     for hierarchy in ["pids", "memory", "freezer", "systemd", "unified"] {
         assert!(!Path::new("/sys/fs/cgroup").join(hierarchy).join(&path[1..]).exists());
     }

@@ -174,3 +174,17 @@ fn those_of_the_containers_making_work_in_its_root() {
         {"path": "/bin/sh", "args": ["sh", "-c", "echo here >note"]}]});
     assert_eq!(bundle.run().output, "here\n");
 }
+
+#[test]
+fn those_before_the_program_are_under_its_filter() {
+    require_containers!();
+    let mut bundle = Bundle::new("true");
+    bundle.spec["hooks"] = json!({"startContainer": [
+        {"path": "/bin/sh", "args": ["sh", "-c", "mkdir /made"]}]});
+    bundle.spec["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL"}]});
+    let error = bundle.try_run().unwrap_err();
+    assert!(error.contains("error running startContainer hook #0"), "{error}");
+    assert!(!bundle.rootfs().join("made").exists());
+}

@@ -34,10 +34,12 @@ fn kill(call: &Call) -> anyhow::Result<ExitCode> {
     // Without a cgroup nobody knows who the others are.
     let is_for_all = (call.values.is_on("all") || is_for_all) && !known.record.cgroup.is_absent();
     if is_for_all {
-        if container.is_none() && !call.values.is_on("all") {
+        let processes = processes(&known, container.as_ref())?;
+        if container.is_none() && processes.is_empty() && !call.values.is_on("all") {
             anyhow::bail!("container not running");
         }
-        return kill_all(&known, container.as_ref(), signal).map(|()| ExitCode::SUCCESS);
+        kill_all(&processes, container.as_ref(), signal);
+        return Ok(ExitCode::SUCCESS);
     }
     let container = match container {
         // They have all ended, as far as anybody can tell.
@@ -69,22 +71,23 @@ fn has_pid_namespace(known: &Known) -> bool {
 }
 
 /// Every process that the cgroup lists, even if the first one has ended.
-fn kill_all(
+fn processes(
     known: &Known,
     container: Option<&runtime::Container>,
-    signal: i32,
-) -> anyhow::Result<()> {
-    let processes = match container {
-        Some(container) => container.cgroup().processes()?,
-        None => runtime::processes_left(&known.record.cgroup)?,
-    };
+) -> Result<Vec<Pid>, runtime::CgroupError> {
+    match container {
+        Some(container) => container.cgroup().processes(),
+        None => runtime::processes_left(&known.record.cgroup),
+    }
+}
+
+fn kill_all(processes: &[Pid], container: Option<&runtime::Container>, signal: i32) {
     for process in processes {
-        send_to(process, signal);
+        send_to(*process, signal);
     }
     if let Some(container) = container.filter(|_| signal == SIGKILL) {
         wake_up(container);
     }
-    Ok(())
 }
 
 /// Sends a signal to a process that may have ended meanwhile.
