@@ -7,6 +7,8 @@
 //!     │ ◀────────────── Filter ───────────────│   only for a container's first process
 //!     │ ────────────── MapMount ─────────────▶│   for each id-mapped mount
 //!     │ ◀──────────── MountMapped ────────────│
+//!     │ ───────────── WantMount ─────────────▶│   for each source that is out of the child's reach
+//!     │ ◀───────────── Mount ─────────────────│
 //!     │ ───────────── HooksDue ──────────────▶│   only with hooks before the change of root
 //!     │ ◀──────────── HooksDone ──────────────│
 //!     │ ── Warning, Terminal (any number) ───▶│
@@ -63,6 +65,10 @@ pub(crate) enum Message {
     /// has it, which takes rights over the file system.
     MapMount(usize, OwnedFd),
     MountMapped,
+    /// What the configuration's mount of this number is to show lies where the child may not go.
+    WantMount(usize),
+    /// It, detached.
+    Mount(OwnedFd),
     HooksDue,
     HooksDone,
     Ready,
@@ -121,6 +127,8 @@ impl Channel {
             Message::Filter(program) => (b'f', program_bytes(program), None),
             Message::MapMount(at, tree) => (b'm', text_bytes(&at.to_string()), Some(tree.as_fd())),
             Message::MountMapped => (b'M', Vec::new(), None),
+            Message::WantMount(at) => (b'b', text_bytes(&at.to_string()), None),
+            Message::Mount(tree) => (b'B', Vec::new(), Some(tree.as_fd())),
             Message::HooksDue => (b'h', Vec::new(), None),
             Message::HooksDone => (b'H', Vec::new(), None),
             Message::Ready => (b'r', Vec::new(), None),
@@ -247,6 +255,11 @@ fn decode(tag: u8, bytes: &[u8], descriptor: Option<OwnedFd>) -> io::Result<Mess
             Err(_) => return Err(io::ErrorKind::InvalidData.into()),
         },
         (b'M', _) => Message::MountMapped,
+        (b'b', _) => match text.parse() {
+            Ok(at) => Message::WantMount(at),
+            Err(_) => return Err(io::ErrorKind::InvalidData.into()),
+        },
+        (b'B', Some(tree)) => Message::Mount(tree),
         (b'h', _) => Message::HooksDue,
         (b'H', _) => Message::HooksDone,
         (b'r', _) => Message::Ready,

@@ -31,6 +31,7 @@ use crate::{hooks, seccomp};
 use super::agent::Agent;
 use super::detour::Detour;
 use super::id_maps;
+use super::mount_sources;
 use super::{
     Container, CreateError, KeptFilter, affinity, hooks_of, mapped_mounts, midwife, namespaces_of,
     network_devices, reap, rlimits_of, watch,
@@ -314,6 +315,9 @@ impl Birth<'_> {
                 Some(Message::MapMount(at, tree)) => {
                     mapped_mounts::map(plan, self.pid, at, tree.as_fd())?;
                     self.say(&Message::MountMapped)?;
+                }
+                Some(Message::WantMount(at)) => {
+                    self.say(&Message::Mount(mount_sources::open(plan, at)?))?;
                 }
                 Some(Message::HooksDue) => {
                     self.run_hooks()?;

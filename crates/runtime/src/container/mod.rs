@@ -8,6 +8,7 @@ mod exec;
 mod id_maps;
 mod mapped_mounts;
 mod midwife;
+mod mount_sources;
 mod network_devices;
 mod watch;
 

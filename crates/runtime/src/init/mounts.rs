@@ -115,7 +115,11 @@ fn bind(
     depth: Depth,
 ) -> Result<OwnedFd, StepError> {
     let source = mount.source.as_ref().expect("checked in the plan");
-    let mut tree = clone(CWD, source, depth).doing(|| format!("`{}`", source.display()))?;
+    let mut tree = match clone(CWD, source, depth) {
+        // Root of a user namespace is nobody to the host's files.
+        Err(Errno::ACCESS) if init.plan.has_user_namespace() => ask_for_mount(init, at)?,
+        result => result.doing(|| format!("`{}`", source.display()))?,
+    };
     if mount.mapping.is_some() {
         tree = map_ids(init, at, tree)?;
     }
@@ -139,6 +143,17 @@ fn keep_proc_uncovered(place: &OwnedFd, mount: &PlannedMount<'_>) -> Result<(), 
 
 /// Has the parent map a mount: it takes rights over the file system, which a user namespace
 /// does not have.
+fn ask_for_mount(init: &mut ContainerInit<'_>, at: usize) -> Result<OwnedFd, StepError> {
+    // The parent speaks in this order.
+    namespaces::await_cgroup(init)?;
+    privileges::receive_filter(&mut init.process)?;
+    init.process.channel.send(&Message::WantMount(at))?;
+    match init.process.await_message()? {
+        Message::Mount(tree) => Ok(tree),
+        other => Err(StepError::Refused(format!("the parent answered out of turn: {other:?}"))),
+    }
+}
+
 fn map_ids(init: &mut ContainerInit<'_>, at: usize, tree: OwnedFd) -> Result<OwnedFd, StepError> {
     // The parent speaks in this order.
     namespaces::await_cgroup(init)?;

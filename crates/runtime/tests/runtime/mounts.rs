@@ -200,3 +200,19 @@ fn the_roots_propagation_is_as_asked_for() {
         }
     }
 }
+
+#[test]
+fn what_others_may_not_reach_is_shown_in_a_user_namespace_too() {
+    require_containers!();
+    require_user_namespaces!();
+    let mut bundle = Bundle::new("cat /shown/file");
+    in_user_namespace(&mut bundle);
+    let closed = bundle.path().join("closed");
+    fs::create_dir_all(closed.join("source")).unwrap();
+    fs::write(closed.join("source/file"), "reached\n").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+    mounts.push(json!({"destination": "/shown", "source": closed.join("source"),
+                       "options": ["bind"]}));
+    assert_eq!(bundle.run().output, "reached\n");
+}
