@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::machine::{self, BUSYBOX, IP, LIBSECCOMP, NFT, find};
+use crate::machine::{self, BUSYBOX, IP, LIBSECCOMP, NEWUIDMAP, NFT, find};
 use crate::programs::{self, BuildArguments, cargo, run};
 
 #[derive(Debug, Args)]
@@ -21,14 +21,24 @@ pub(crate) struct TestArguments {
 /// test's note, and why it is all right.
 const EXPECTED_SKIPS: &[(&str, &str)] = &[
     ("no stock docker client", "it is not a part of a fresh machine"),
-    ("pure cgroup v2", "needs a machine that was started with it; the guest runs these"),
+    ("pure cgroup v2", "needs a machine that was started with it"),
+    ("needs version 1", "needs a machine that was started with it"),
+    ("only version 1 has", "needs a machine that was started with it"),
+    ("version 2 with controllers", "needs a machine that was started with it"),
+    ("this kernel has no AppArmor", "not every kernel is built with it"),
+    ("this kernel has no SELinux", "not every kernel is built with it"),
+    ("`apparmor_parser` is not there", "needed only to try AppArmor"),
+    ("no policy of types", "needed only to try SELinux"),
+    ("knows no nodes", "not every kernel is built for machines with several"),
+    ("there is one processor only", "there is nothing to choose from"),
+    ("joining a mount namespace leads to", "the machine runs from within a change of root"),
 ];
 
 /// What a test writes in front of its reason when it cannot be run.
 const SKIPPED: &str = "skipped:";
 
 pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
-    machine::prepare(&[BUSYBOX, NFT, IP, LIBSECCOMP])?;
+    machine::prepare(&[BUSYBOX, NFT, IP, LIBSECCOMP, NEWUIDMAP])?;
     if arguments.only.is_none() {
         step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
         step("lints", || {

@@ -34,6 +34,10 @@ pub(crate) const LIBSECCOMP: Need = Need {
     why: "a second opinion on system call filters",
 };
 
+/// Gives ordinary users numbers of their own in user namespaces.
+pub(crate) const NEWUIDMAP: Need =
+    Need { program: "newuidmap", package: "uidmap", why: "containers of ordinary users" };
+
 /// Installs what is missing.
 pub(crate) fn prepare(needs: &[Need]) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
