@@ -102,6 +102,7 @@ impl<'a> Plan<'a> {
             resctrl::check(rdt)?;
         }
 
+        let root = spec.root().as_ref().map(|root| bundle.join(root.path()));
         let mut plan = Self {
             process,
             linux,
@@ -111,7 +112,11 @@ impl<'a> Plan<'a> {
             joined: Vec::new(),
             user_mappings: linux.uid_mappings().as_deref().unwrap_or_default(),
             group_mappings: linux.gid_mappings().as_deref().unwrap_or_default(),
-            mounts: mounts::plan(spec.mounts().as_deref().unwrap_or_default(), bundle)?,
+            mounts: mounts::plan(
+                spec.mounts().as_deref().unwrap_or_default(),
+                bundle,
+                root.as_deref(),
+            )?,
             root_propagation: root_propagation(linux)?,
             is_root_read_only: spec
                 .root()

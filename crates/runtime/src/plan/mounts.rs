@@ -65,13 +65,14 @@ impl PlannedMount<'_> {
     }
 }
 
-/// Checks the mounts. Sources are relative to `bundle`.
+/// Checks the mounts. Sources are relative to `bundle`, `root` is the root's folder.
 pub(super) fn plan<'a>(
     mounts: &'a [Mount],
     bundle: &Path,
+    root: Option<&Path>,
 ) -> Result<Vec<PlannedMount<'a>>, ProcessError> {
     let plan_one = |(at, mount): (usize, &'a Mount)| {
-        plan_mount(mount, bundle).map_err(|(field, reason)| {
+        plan_mount(mount, bundle, root).map_err(|(field, reason)| {
             ProcessError::invalid(format!("mounts[{at}].{field}"), reason)
         })
     };
@@ -81,6 +82,7 @@ pub(super) fn plan<'a>(
 fn plan_mount<'a>(
     mount: &'a Mount,
     bundle: &Path,
+    root: Option<&Path>,
 ) -> Result<PlannedMount<'a>, (&'static str, String)> {
     let words = mount.options().as_deref().unwrap_or_default();
     let options = MountOptions::parse(words);
@@ -93,7 +95,7 @@ fn plan_mount<'a>(
         (None, "") => return Err(("type", "is missing".to_owned())),
         (None, typ) => MountKind::FileSystem(typ),
     };
-    let destination = clean(mount.destination());
+    let destination = below_root(clean(mount.destination()), root);
     let is_hosts_proc = matches!(kind, MountKind::Bind(_)) && is_proc(mount.source().as_deref());
     if !(is_hosts_proc && destination == Path::new("/proc")) {
         check_proc(kind, &destination).map_err(|error| ("destination", error))?;
@@ -138,6 +140,14 @@ fn mapping<'a>(
             let depth = options.maps_ids.unwrap_or(Depth::One);
             Ok(Some(MountMapping::Own { users, groups, depth }))
         }
+    }
+}
+
+/// The destination, as the container names it: some callers write where it is on the host.
+fn below_root(destination: PathBuf, root: Option<&Path>) -> PathBuf {
+    match root.and_then(|root| destination.strip_prefix(root).ok()) {
+        Some(below) => Path::new("/").join(below),
+        None => destination,
     }
 }
 
@@ -200,7 +210,7 @@ mod tests {
             .options(options)
             .build()
             .unwrap();
-        plan_mount(&mount, Path::new("/bundle"))
+        plan_mount(&mount, Path::new("/bundle"), Some(Path::new("/bundle/rootfs")))
             .map(|planned| planned.destination)
             .map_err(|(field, reason)| format!("{field}: {reason}"))
     }
@@ -208,6 +218,7 @@ mod tests {
     #[test]
     fn destinations_are_cleaned() {
         assert_eq!(planned("tmpfs", "a/../../b/./c", &[]).unwrap(), Path::new("/b/c"));
+        assert_eq!(planned("tmpfs", "/bundle/rootfs/b", &[]).unwrap(), Path::new("/b"));
     }
 
     #[test]
@@ -232,7 +243,9 @@ mod tests {
             "type": "bind", "source": "/a", "destination": "/b", "uidMappings": mapping,
         });
         let mount = serde_json::from_value(mount).unwrap();
-        let (field, reason) = plan_mount(&mount, Path::new("/bundle")).unwrap_err();
+        let (field, reason) =
+            plan_mount(&mount, Path::new("/bundle"), Some(Path::new("/bundle/rootfs")))
+                .unwrap_err();
         assert_eq!(field, "gidMappings");
         assert_eq!(reason, "id-mapped mounts must have both uid and gid mappings specified");
     }
