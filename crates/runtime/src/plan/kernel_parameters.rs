@@ -25,6 +25,11 @@ pub(super) fn is_host_name(name: &str) -> bool {
 /// a parameter of the whole host.
 pub(super) fn namespace_of(name: &str) -> Option<(Namespaces, LinkNameSpaceType, &'static str)> {
     let name = name.replace('/', ".");
+    // Either of the two separators may be one in the file's path, and the other a letter: a part
+    // of nothing but dots (`net/../kernel/…`, `net.//.kernel.…`) would lead to the host's files.
+    if name.split('.').any(str::is_empty) {
+        return None;
+    }
     if name.starts_with("net.") {
         return Some((Namespaces::NETWORK, LinkNameSpaceType::Network, "network"));
     }
@@ -38,4 +43,27 @@ pub(super) fn namespace_of(name: &str) -> Option<(Namespaces, LinkNameSpaceType,
         return Some((Namespaces::UTS, LinkNameSpaceType::HostNameAndNISDomainName, "uts"));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_leads_to_another_folder() {
+        let names = [
+            "net/../kernel/core_pattern",
+            "net.//.kernel.core_pattern",
+            "net/./../kernel/panic",
+            "fs/mqueue/../../kernel/panic",
+            "user//x",
+            "net.",
+        ];
+        for name in names {
+            assert!(namespace_of(name).is_none(), "{name}");
+        }
+        for name in ["net.ipv4.conf.eth0/1.forwarding", "net/ipv4/conf/eth0.1/forwarding"] {
+            assert!(namespace_of(name).is_some(), "{name}");
+        }
+    }
 }

@@ -186,3 +186,19 @@ fn a_user_database_that_has_no_end_is_refused() {
         assert!(error.contains("/etc/passwd") || error.contains("somebody"), "{error}");
     }
 }
+
+/// A parameter's name is a path below `/proc/sys`: one with `..` in it, in either way of writing,
+/// led from the container's parameters to the host's.
+#[test]
+fn a_kernel_parameter_does_not_lead_to_the_hosts() {
+    require_containers!();
+    let file = "/proc/sys/kernel/core_pattern";
+    let before = fs::read_to_string(file).unwrap();
+    for name in ["net/../kernel/core_pattern", "net.//.kernel.core_pattern"] {
+        let mut bundle = Bundle::new("true");
+        // What is written is what is there: should this ever fail, the host stays as it is.
+        bundle.spec["linux"]["sysctl"] = json!({name: before.trim()});
+        let error = bundle.try_run().unwrap_err();
+        assert!(error.contains("is not in a separate kernel namespace"), "{error}");
+    }
+}
