@@ -91,6 +91,12 @@ pub(crate) trait Driver: Debug {
     /// Replaces the rules about devices.
     fn set_device_rules(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError>;
 
+    /// Whether those rules come one by one, beginning with one that denies everything: a process
+    /// that is there already could open nothing in between.
+    fn sets_device_rules_one_by_one(&self) -> bool {
+        false
+    }
+
     /// Sets the limits that are given, other than device rules, and leaves the others.
     fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError>;
 

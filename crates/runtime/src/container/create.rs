@@ -15,7 +15,7 @@ use oci::runtime::Hooks;
 use rustix::process::Pid;
 use rustix::thread::LinkNameSpaceType;
 
-use crate::cgroups::{Cgroup, CgroupRequest};
+use crate::cgroups::{Cgroup, CgroupError, CgroupRequest};
 use crate::channel::{Channel, Message};
 use crate::error::ProcessError;
 use crate::hooks::State;
@@ -267,6 +267,10 @@ impl Birth<'_> {
             self.say(&Message::UsersMapped)?;
         }
         let driver = cgroup.driver();
+        let has_rules_first = driver.sets_device_rules_one_by_one();
+        if has_rules_first {
+            self.set_device_rules(plan, cgroup)?;
+        }
         driver.admit(self.pid)?;
         affinity::reset(self.pid);
         if let Some(service) = resctrl::Group::of(self.id, self.spec)? {
@@ -280,10 +284,8 @@ impl Birth<'_> {
         if let Some(filter) = &filter {
             self.say(&Message::Filter(filter.instructions.clone()))?;
         }
-        let rules = plan.resources.devices().as_deref().unwrap_or_default();
-        match self.cgroup_need {
-            CgroupNeed::Always => driver.set_device_rules(rules)?,
-            CgroupNeed::IfAllowed => cgroup.set_device_rules_if_allowed(rules)?,
+        if !has_rules_first {
+            self.set_device_rules(plan, cgroup)?;
         }
         if !driver.counts_memory_from_birth() {
             driver.limit(&plan.resources)?;
@@ -295,6 +297,14 @@ impl Birth<'_> {
             driver.limit(&plan.resources)?;
         }
         Ok(filter)
+    }
+
+    fn set_device_rules(&self, plan: &Plan<'_>, cgroup: &Cgroup) -> Result<(), CgroupError> {
+        let rules = plan.resources.devices().as_deref().unwrap_or_default();
+        match self.cgroup_need {
+            CgroupNeed::Always => cgroup.driver().set_device_rules(rules),
+            CgroupNeed::IfAllowed => cgroup.set_device_rules_if_allowed(rules),
+        }
     }
 
     fn await_ready(

@@ -167,6 +167,21 @@ fn with_a_cgroup_path_it_is_found_in_every_hierarchy() {
     }
 }
 
+/// On cgroup v1 the rules about devices come one by one, and the first denies everything.
+#[test]
+fn at_no_moment_is_a_device_denied_that_it_needs_to_start() {
+    require_containers!();
+    let path = format!("/wharf-tests/devices-{}", std::process::id());
+    let host = Host::with("echo here", |spec| {
+        spec["process"]["terminal"] = true.into();
+        spec["linux"]["cgroupsPath"] = path.into();
+    });
+    let bundle = host.bundle.path().to_str().unwrap();
+    for _ in 0..20 {
+        assert_eq!(host.succeed(&["run", "--bundle", bundle, host.id()]), "here\n");
+    }
+}
+
 #[test]
 fn lines_of_a_terminal_end_plainly_where_nobody_is_at_one() {
     require_containers!();

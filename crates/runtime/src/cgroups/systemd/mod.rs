@@ -259,6 +259,10 @@ impl Driver for Systemd {
         self.inner().counts_memory_from_birth()
     }
 
+    fn sets_device_rules_one_by_one(&self) -> bool {
+        self.inner().sets_device_rules_one_by_one()
+    }
+
     fn set_device_rules(&self, rules: &[LinuxDeviceCgroup]) -> Result<(), CgroupError> {
         self.inner().set_device_rules(rules)
     }

@@ -253,6 +253,10 @@ impl Driver for Version1 {
         Ok(())
     }
 
+    fn sets_device_rules_one_by_one(&self) -> bool {
+        self.has_folder("devices")
+    }
+
     fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         self.make_later_folders(resources)?;
         limits::apply(&self.path, resources)
