@@ -4,6 +4,8 @@
 //!   child                                   maker
 //!     │ ◀──────────── UsersMapped ────────────│   only with a user namespace
 //!     │ ◀──────────── CgroupReady ────────────│
+//!     │ ──────────────── Born ───────────────▶│   only if it is born in two steps
+//!     │ ◀──────────── BirthNoted ─────────────│
 //!     │ ◀────────────── Filter ───────────────│   only for a container's first process
 //!     │ ────────────── MapMount ─────────────▶│   for each id-mapped mount
 //!     │ ◀──────────── MountMapped ────────────│
@@ -32,6 +34,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use rustix::process::Pid;
+
 use linux::seccomp::{INSTRUCTIONS_MAX, Instruction};
 
 use crate::error::ProcessError;
@@ -59,6 +63,9 @@ pub(crate) struct Channel {
 pub(crate) enum Message {
     UsersMapped,
     CgroupReady,
+    /// The number of the process that takes this one's place, which ends.
+    Born(Pid),
+    BirthNoted,
     /// The seccomp filter to install.
     Filter(Vec<Instruction>),
     /// A detached mount to show its files' owners as the configuration's mount of this number
@@ -124,6 +131,8 @@ impl Channel {
         let (tag, bytes, descriptor) = match message {
             Message::UsersMapped => (b'u', Vec::new(), None),
             Message::CgroupReady => (b'c', Vec::new(), None),
+            Message::Born(pid) => (b'i', text_bytes(&pid.as_raw_nonzero().to_string()), None),
+            Message::BirthNoted => (b'I', Vec::new(), None),
             Message::Filter(program) => (b'f', program_bytes(program), None),
             Message::MapMount(at, tree) => (b'm', text_bytes(&at.to_string()), Some(tree.as_fd())),
             Message::MountMapped => (b'M', Vec::new(), None),
@@ -250,6 +259,11 @@ fn decode(tag: u8, bytes: &[u8], descriptor: Option<OwnedFd>) -> io::Result<Mess
     Ok(match (tag, descriptor) {
         (b'u', _) => Message::UsersMapped,
         (b'c', _) => Message::CgroupReady,
+        (b'i', _) => match text.parse().ok().and_then(Pid::from_raw) {
+            Some(pid) => Message::Born(pid),
+            None => return Err(io::ErrorKind::InvalidData.into()),
+        },
+        (b'I', _) => Message::BirthNoted,
         (b'm', Some(tree)) => match text.parse() {
             Ok(at) => Message::MapMount(at, tree),
             Err(_) => return Err(io::ErrorKind::InvalidData.into()),

@@ -33,8 +33,8 @@ use super::detour::Detour;
 use super::id_maps;
 use super::mount_sources;
 use super::{
-    Container, CreateError, KeptFilter, affinity, hooks_of, mapped_mounts, midwife, namespaces_of,
-    network_devices, reap, rlimits_of, watch,
+    Container, CreateError, KeptFilter, affinity, hooks_of, is_watched, mapped_mounts, midwife,
+    namespaces_of, network_devices, reap, rlimits_of, watch,
 };
 
 /// Clones the container's first process and sets it up completely, up to `execve`.
@@ -250,6 +250,7 @@ impl Birth<'_> {
             treatment: plan.treatment.clone(),
             service: resctrl::Group::of(self.id, self.spec)?,
             namespaces: namespaces_of(self.spec),
+            is_watched: is_watched(self.spec),
             poststart: hooks_of(self.spec, Hooks::poststart),
             poststop: hooks_of(self.spec, Hooks::poststop),
         })

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use linux::namespaces::Namespaces;
 use linux::process::{Cloned, clone_process};
 use oci::runtime::{ExecCPUAffinity, LinuxNamespaceType};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
 use crate::cgroups::{CgroupError, Entry, SubCgroup, is_no_place_to_live};
@@ -33,6 +33,16 @@ pub struct ExecProcess {
     pub warnings: Vec<String>,
 }
 
+/// A further process on its way, from its maker's side.
+struct Further<'a> {
+    channel: Channel,
+    entry: Entry,
+    affinity: Option<&'a ExecCPUAffinity>,
+    filter: &'a FurtherFilter<'a>,
+    /// Another process takes its place when it has joined everything else.
+    is_born_late: bool,
+}
+
 impl Container {
     /// Runs a further process in the container. Comes back once it runs its program.
     ///
@@ -51,7 +61,11 @@ impl Container {
             self.has_user_namespace() && !rustix::process::geteuid().is_root();
         let is_escorted = joins_user_namespace
             || (self.has_pid_namespace() && linux::namespaces::is_in_user_namespace());
-        let detour = if is_escorted { Detour::default() } else { self.enter_pid_namespace()? };
+        // In the pid namespace it is seen by whoever is there, so it gets there last; which takes
+        // one more clone, and so is for those alone who would be seen.
+        let is_born_late = self.is_watched && !is_escorted;
+        let takes_detour = !is_escorted && !is_born_late;
+        let detour = if takes_detour { self.enter_pid_namespace()? } else { Detour::default() };
         let affinity = request.process.exec_cpu_affinity().clone();
         // It may be born in the cgroup: what it has before, it has from this process.
         let confined = affinity::take_initial(affinity.as_ref())?;
@@ -68,14 +82,27 @@ impl Container {
             // This is the new process. It never comes back.
             std::mem::forget((detour, confined));
             std::mem::forget(channel);
-            self.become_process(request, child_channel, filter.source(), joins_user_namespace);
+            let mut namespaces: ThreadNameSpaceType =
+                self.namespaces.iter().map(|kind| join_flag(*kind)).collect();
+            // The kernel refuses to have it joined twice.
+            namespaces
+                .set(ThreadNameSpaceType::USER, self.has_user_namespace() && !joins_user_namespace);
+            namespaces.set(ThreadNameSpaceType::PROCESS_ID, is_born_late);
+            self.become_process(request, child_channel, filter.source(), namespaces);
         }
         drop(confined);
         detour.leave().map_err(ProcessError::system("come back to the own namespaces"))?;
         drop((child_channel, request));
         match cloned? {
             Cloned::Parent { child: pid, pidfd } => {
-                self.accompany((pid, pidfd), &channel, &entry, affinity.as_ref(), &filter)
+                let further = Further {
+                    channel,
+                    entry,
+                    affinity: affinity.as_ref(),
+                    filter: &filter,
+                    is_born_late,
+                };
+                self.accompany(pid, pidfd, &further)
             }
             Cloned::Child => unreachable!("handled above"),
         }
@@ -136,14 +163,8 @@ impl Container {
         request: ExecRequest<'_>,
         channel: Channel,
         filter: FilterSource<'_>,
-        is_in_user_namespace: bool,
+        namespaces: ThreadNameSpaceType,
     ) -> ! {
-        let mut namespaces: ThreadNameSpaceType =
-            self.namespaces.iter().map(|kind| join_flag(*kind)).collect();
-        if is_in_user_namespace {
-            // The kernel refuses to have it joined twice.
-            namespaces.remove(ThreadNameSpaceType::USER);
-        }
         let process = ProcessInit {
             channel,
             id: &self.id,
@@ -176,26 +197,29 @@ impl Container {
 
     fn accompany(
         &self,
-        (pid, pidfd): (Pid, OwnedFd),
-        channel: &Channel,
-        entry: &Entry,
-        affinity: Option<&ExecCPUAffinity>,
-        filter: &FurtherFilter<'_>,
+        pid: Pid,
+        pidfd: OwnedFd,
+        further: &Further<'_>,
     ) -> Result<ExecProcess, ProcessError> {
+        let Further { channel, entry, affinity, filter, is_born_late } = further;
         let mut process = ExecProcess { pid, pidfd, terminal: None, warnings: Vec::new() };
         let admitted = entry.admit(pid).map_err(ProcessError::from);
         let admitted = admitted
             .and_then(|()| self.service.as_ref().map_or(Ok(()), |service| service.admit(pid)))
-            .and_then(|()| affinity::set_final(pid, affinity));
+            .and_then(|()| affinity::set_final(pid, *affinity));
         let result = admitted.and_then(|()| {
             channel
                 .send(&Message::CgroupReady)
                 .map_err(ProcessError::system("speak to the process"))?;
+            if *is_born_late {
+                await_birth(channel, &mut process)?;
+            }
             // Meanwhile the process joins the container.
             filter.send(channel)?;
-            let pidfd = process.pidfd.as_fd();
+            let (pid, pidfd) = (process.pid, process.pidfd.as_fd());
+            let is_filtered = !matches!(filter, FurtherFilter::None);
             let introduce = |listener| self.introduce(Newcomer { pid, pidfd, listener }, "running");
-            let awaited = Awaited { channel, pid, pidfd, introduce: &introduce };
+            let awaited = Awaited { channel, pid, pidfd, is_filtered, introduce: &introduce };
             watch::await_execution(&awaited, &mut process.warnings, &mut process.terminal)
         });
         if result.is_err() {
@@ -215,6 +239,25 @@ impl Container {
         further.push(pidfd);
         Ok(())
     }
+}
+
+/// Waits until a process that is to take the first one's place has done so.
+fn await_birth(channel: &Channel, process: &mut ExecProcess) -> Result<(), ProcessError> {
+    let child = loop {
+        match channel.receive().map_err(ProcessError::system("hear of the process"))? {
+            None => return Err(watch::death_of(process.pidfd.as_fd())),
+            Some(Message::Born(child)) => break child,
+            Some(Message::Warning(text)) => process.warnings.push(text),
+            Some(Message::Failed(failure)) => return Err(failure.into()),
+            Some(other) => return Err(watch::out_of_turn(&other)),
+        }
+    };
+    // It cannot have been reaped by anyone else: it is this process's own child.
+    let pidfd = pidfd_open(child, PidfdFlags::empty())
+        .map_err(|error| ProcessError::system("find the process")(error.into()))?;
+    reap(process.pidfd.as_fd());
+    (process.pid, process.pidfd) = (child, pidfd);
+    channel.send(&Message::BirthNoted).map_err(ProcessError::system("speak to the process"))
 }
 
 /// Whether a child is still to be waited for.

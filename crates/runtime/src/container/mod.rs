@@ -16,7 +16,9 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use oci::runtime::{Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, PosixRlimit, Process, Spec};
+use oci::runtime::{
+    Capability, Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, PosixRlimit, Process, Spec,
+};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
@@ -71,6 +73,8 @@ pub struct Container {
     service: Option<resctrl::Group>,
     /// The kinds of namespaces that are not the host's.
     namespaces: Vec<LinuxNamespaceType>,
+    /// Whether somebody in its pid namespace may look into the host's processes there.
+    is_watched: bool,
     poststart: Vec<Hook>,
     poststop: Vec<Hook>,
 }
@@ -191,7 +195,8 @@ impl Container {
         let (pid, pidfd) = (self.pid, self.pidfd.as_fd());
         // What runc says: not until its program runs is a container created.
         let introduce = |listener| self.introduce(Newcomer { pid, pidfd, listener }, "creating");
-        let awaited = Awaited { channel, pid, pidfd, introduce: &introduce };
+        let is_filtered = !matches!(self.filter, KeptFilter::None);
+        let awaited = Awaited { channel, pid, pidfd, is_filtered, introduce: &introduce };
         let mut warnings = Vec::new();
         let result = watch::await_execution(&awaited, &mut warnings, &mut None);
         self.warnings.append(&mut warnings);
@@ -205,6 +210,19 @@ impl Container {
         };
         let pid = self.pid.as_raw_nonzero().get();
         agent.tell(newcomer, self.state.document(status, pid))
+    }
+
+    /// The container's root folder: device and inode.
+    pub fn root(&self) -> Option<(u64, u64)> {
+        self.root
+    }
+
+    /// The same container with its [root](Container::root) known, from which its first process
+    /// may have gone elsewhere since.
+    #[must_use]
+    pub fn with_root(mut self, root: Option<(u64, u64)>) -> Self {
+        self.root = root;
+        self
     }
 
     /// A container that another process created, from what that one recorded.
@@ -235,6 +253,7 @@ impl Container {
             treatment: Treatment::of(spec.linux().as_ref()),
             service: resctrl::Group::of(id, spec)?,
             namespaces: namespaces_of(spec),
+            is_watched: is_watched(spec),
             poststart: hooks_of(spec, Hooks::poststart),
             poststop: hooks_of(spec, Hooks::poststop),
         })
@@ -335,6 +354,20 @@ fn namespaces_of(spec: &Spec) -> Vec<LinuxNamespaceType> {
     let linux = spec.linux().as_ref();
     let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     namespaces.iter().map(oci::runtime::LinuxNamespace::typ).collect()
+}
+
+/// Whether a process of the host's is looked into as soon as it is in the pid namespace: by who
+/// has CAP_SYS_PTRACE, which is good for what the host's user namespace has. Of a namespace that
+/// is joined, nobody knows who else is in it.
+fn is_watched(spec: &Spec) -> bool {
+    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref());
+    let of = |kind| namespaces.unwrap_or_default().iter().find(|own| own.typ() == kind);
+    let Some(pid) = of(LinuxNamespaceType::Pid) else { return false };
+    let is_joined = pid.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+    let capabilities = spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
+    let bounding = capabilities.and_then(|sets| sets.bounding().as_ref());
+    let may_trace = bounding.is_some_and(|set| set.contains(&Capability::SysPtrace));
+    of(LinuxNamespaceType::User).is_none() && (is_joined || may_trace)
 }
 
 fn rlimits_of(process: Option<&Process>) -> Vec<PosixRlimit> {

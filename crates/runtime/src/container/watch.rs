@@ -14,6 +14,8 @@ pub(super) struct Awaited<'a> {
     pub(super) channel: &'a Channel,
     pub(super) pid: Pid,
     pub(super) pidfd: BorrowedFd<'a>,
+    /// Whether it has a seccomp filter, which may end it without a word.
+    pub(super) is_filtered: bool,
     /// Tells the seccomp agent that the process has a listener, by its number there.
     pub(super) introduce: &'a dyn Fn(RawFd) -> Result<(), ProcessError>,
 }
@@ -43,10 +45,11 @@ pub(super) fn await_execution(
     }
 }
 
-/// The channel also closes when the process ends before it gets there: killed, or forbidden by
-/// its own filter to execute a program and even to say so.
+/// The channel also closes when the process ends before it gets there: forbidden by its own
+/// filter to execute a program, and even to say so. Without a filter it can but have been killed,
+/// which its exit status tells as that of a program.
 fn check_execution(awaited: &Awaited<'_>) -> Result<(), ProcessError> {
-    if has_executed(awaited.pid) {
+    if !awaited.is_filtered || has_executed(awaited.pid) {
         return Ok(());
     }
     await_end(awaited.pidfd);

@@ -72,7 +72,8 @@ pub(crate) struct JoinInit<'a> {
     pub(crate) container_pid: Pid,
     /// The container's root folder, where it is known: device and inode.
     pub(crate) container_root: Option<(u64, u64)>,
-    /// The kinds of namespaces to join.
+    /// The kinds of namespaces to join. That of processes is among them only if this process is
+    /// not in it yet.
     pub(crate) namespaces: rustix::thread::ThreadNameSpaceType,
     pub(crate) has_user_namespace: bool,
 }
@@ -192,7 +193,7 @@ impl ContainerInit<'_> {
 
 impl JoinInit<'_> {
     /// Takes a process into a container.
-    const STEPS: [Step<Self>; 8] = [
+    const STEPS: [Step<Self>; 9] = [
         step("close the host's descriptors", namespaces::close_foreign_descriptors_to_join),
         step("keep the host's /proc", |init| limits::open_host_proc(&mut init.process)),
         // While the host's /proc is in reach.
@@ -203,6 +204,8 @@ impl JoinInit<'_> {
         // So is this.
         step("confine the program", |init| labels::confine(&init.process)),
         step("join the container", namespaces::join_container),
+        // Nothing of the host's is in reach any more for whoever looks at a process there.
+        step("be born in the pid namespace", namespaces::be_born_inside),
         step("start a session", namespaces::start_session_to_join),
         step("open the terminal", |init| terminal::open_to_join(&mut init.process)),
     ];

@@ -7,9 +7,12 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior, setsid};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces,
+};
 
 use linux::namespaces::Namespaces;
+use linux::process::Cloned;
 
 use crate::channel::{Channel, Message};
 use crate::hooks::State;
@@ -226,6 +229,22 @@ pub(super) fn join_container(init: &mut JoinInit<'_>) -> Result<(), StepError> {
         become_namespace_root()?;
     }
     Ok(())
+}
+
+/// A process joins a pid namespace for its children only: so a child takes this one's place.
+pub(super) fn be_born_inside(init: &mut JoinInit<'_>) -> Result<(), StepError> {
+    if !init.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
+        return Ok(());
+    }
+    match linux::process::clone_sibling(Namespaces::empty(), None)? {
+        Cloned::Child => {
+            init.process.expect_message(|message| matches!(message, Message::BirthNoted))
+        }
+        Cloned::Parent { child, .. } => {
+            init.process.channel.send(&Message::Born(child))?;
+            linux::process::exit(0)
+        }
+    }
 }
 
 /// Joining a mount namespace leads to its lowest root. On a host that runs from within a

@@ -46,6 +46,9 @@ pub(crate) struct Record {
     pub(crate) rootfs: PathBuf,
     pub(crate) created: String,
     pub(crate) cgroup: CgroupLocation,
+    /// The root folder as its first process had it at first: device and inode.
+    #[serde(default)]
+    pub(crate) root: Option<(u64, u64)>,
     /// What looking after a container needs of its configuration, which as a whole may be
     /// long: reading that is left to those who make processes.
     pub(crate) spec: Spec,
@@ -76,7 +79,7 @@ fn essence_of_linux(linux: &oci::runtime::Linux) -> oci::runtime::Linux {
         .set_uid_mappings(linux.uid_mappings().clone())
         .set_gid_mappings(linux.gid_mappings().clone())
         .set_intel_rdt(linux.intel_rdt().clone())
-        .set_seccomp(linux.seccomp().as_ref().and_then(essence_of_seccomp))
+        .set_seccomp(linux.seccomp().as_ref().map(essence_of_seccomp))
         .set_resources(None)
         .set_devices(None)
         .set_masked_paths(None)
@@ -84,13 +87,15 @@ fn essence_of_linux(linux: &oci::runtime::Linux) -> oci::runtime::Linux {
     essence
 }
 
-/// Who is to be told of the first process when it starts. Not the rules: those are for who makes
-/// processes.
-fn essence_of_seccomp(seccomp: &LinuxSeccomp) -> Option<LinuxSeccomp> {
-    seccomp.listener_path().as_ref()?;
-    let mut essence = seccomp.clone();
-    essence.set_syscalls(None).set_architectures(None).set_flags(None);
-    Some(essence)
+/// That there is a filter, which the first process may die of when it starts, and who is to be
+/// told of it. Not the rules: those are for who makes processes.
+fn essence_of_seccomp(seccomp: &LinuxSeccomp) -> LinuxSeccomp {
+    let mut essence = LinuxSeccomp::default();
+    essence
+        .set_default_action(seccomp.default_action())
+        .set_listener_path(seccomp.listener_path().clone())
+        .set_listener_metadata(seccomp.listener_metadata().clone());
+    essence
 }
 
 /// Where a container is in its life.
@@ -338,7 +343,8 @@ impl Known {
             return Ok(None);
         }
         let pid = Pid::from_raw(record.pid).context("the recorded process id makes no sense")?;
-        Ok(Some(Container::open(&record.id, spec, &record.bundle, pid, &record.cgroup)?))
+        let container = Container::open(&record.id, spec, &record.bundle, pid, &record.cgroup)?;
+        Ok(Some(container.with_root(record.root)))
     }
 
     pub(crate) fn status(&self) -> anyhow::Result<Status> {

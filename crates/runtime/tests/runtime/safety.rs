@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, makedev, mknodat, renameat_with};
 use serde_json::json;
 
-use crate::host::Bundle;
+use crate::exec::{process, running};
+use crate::host::{Bundle, execute, is_root_lowest};
 
 /// How often a race is run.
 const ROUNDS: usize = 40;
@@ -201,4 +202,59 @@ fn a_kernel_parameter_does_not_lead_to_the_hosts() {
         let error = bundle.try_run().unwrap_err();
         assert!(error.contains("is not in a separate kernel namespace"), "{error}");
     }
+}
+
+/// A container that watches every process of its pid namespace, as who has CAP_SYS_PTRACE may:
+/// none of them shows it the host's files.
+#[test]
+fn a_process_that_joins_does_not_show_the_hosts_files_to_a_debugger() {
+    require_containers!();
+    let script = "while true; do for p in /proc/[0-9]*; do \
+                  test -e $p/root/MARK && echo root $p >>/seen; \
+                  test -e $p/cwd/MARK && echo cwd $p >>/seen; \
+                  for f in $p/fd/*; do test -e $f/MARK && echo fd $f >>/seen; \
+                  test -e $f/self/root/MARK && echo proc $f >>/seen; done; done; done";
+    let host = tempfile::NamedTempFile::new_in("/tmp").unwrap();
+    let mark = host.path().display().to_string();
+    let script = script.replace("/MARK", &mark);
+    let mut bundle = Bundle::new(&script);
+    for set in ["bounding", "effective", "permitted"] {
+        let set = bundle.spec["process"]["capabilities"][set].as_array_mut().unwrap();
+        set.push(json!("CAP_SYS_PTRACE"));
+    }
+    running(&bundle, |container| {
+        for _ in 0..ROUNDS {
+            execute(container, &process("true")).unwrap();
+        }
+    });
+    let seen = fs::read_to_string(bundle.rootfs().join("seen")).unwrap_or_default();
+    assert_eq!(seen, "");
+}
+
+/// Where the first process has gone since is its own business: a further one starts at the
+/// container's root.
+#[test]
+fn the_root_is_the_containers_though_its_first_process_has_left_it() {
+    require_containers!();
+    if !is_root_lowest() {
+        println!("skipped: joining a mount namespace leads elsewhere on this host");
+        return;
+    }
+    let bundle = Bundle::new(
+        "mkdir -p /jail/bin && cp /bin/busybox /jail/bin && touch /jail/x && \
+                              exec /bin/busybox chroot /jail /bin/busybox sleep 100",
+    );
+    let spec = serde_json::from_value(bundle.spec.clone()).unwrap();
+    running(&bundle, |container| {
+        while !bundle.rootfs().join("jail/x").exists() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let pid = container.pid();
+        let location = container.cgroup().location();
+        let again = runtime::Container::open(&bundle.id, &spec, bundle.path(), pid, location);
+        let again = again.unwrap().with_root(container.root());
+        let (output, _) = execute(&again, &process("ls -d /jail")).unwrap();
+        assert_eq!(output, "/jail\n");
+    });
 }

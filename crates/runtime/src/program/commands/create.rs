@@ -255,6 +255,7 @@ impl<'a> Making<'a> {
             rootfs,
             created: jiff::Timestamp::now().to_string(),
             cgroup: container.cgroup().location().clone(),
+            root: container.root(),
             spec: Record::essence(&self.spec),
         })
     }
