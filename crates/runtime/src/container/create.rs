@@ -351,9 +351,12 @@ impl Birth<'_> {
 
     fn run_hooks(&self) -> Result<(), ProcessError> {
         let pid = self.pid.as_raw_nonzero().get();
-        let state = State::of(self.id, self.spec, self.bundle).text("creating", pid);
-        hooks::run("prestart", &hooks_of(self.spec, Hooks::prestart), &state)?;
-        hooks::run("createRuntime", &hooks_of(self.spec, Hooks::create_runtime), &state)
+        let state = State::of(self.id, self.spec, self.bundle);
+        // What is left of a time when they ran at the start: to them it is created.
+        let prestart = hooks_of(self.spec, Hooks::prestart);
+        hooks::run("prestart", &prestart, &state.text("created", pid))?;
+        let create_runtime = hooks_of(self.spec, Hooks::create_runtime);
+        hooks::run("createRuntime", &create_runtime, &state.text("creating", pid))
     }
 
     fn say(&self, message: &Message) -> Result<(), ProcessError> {

@@ -30,7 +30,7 @@ fn they_run_in_order_with_the_state() {
     assert_eq!(
         lines,
         [
-            r#"prestart "status":"creating""#,
+            r#"prestart "status":"created""#,
             r#"createRuntime "status":"creating""#,
             r#"createContainer "status":"creating""#,
             r#"poststart "status":"running""#,
