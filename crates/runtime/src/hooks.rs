@@ -171,11 +171,14 @@ const SIGSYS: i32 = 31;
 
 /// Waits for the hook, and kills it and what it has started when its time is over.
 fn await_end(child: &mut Child, timeout: Option<i64>) -> Result<ExitStatus, String> {
-    let Some(seconds) = timeout.and_then(|seconds| u64::try_from(seconds).ok()) else {
+    let seconds = timeout.and_then(|seconds| u64::try_from(seconds).ok());
+    let deadline =
+        seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+    // A time that no clock gets to is no limit either.
+    let (Some(seconds), Some(deadline)) = (seconds, deadline) else {
         return child.wait().map_err(|error| error.to_string());
     };
     let pidfd = pidfd_of(child).map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).map_err(|error| error.to_string())?;

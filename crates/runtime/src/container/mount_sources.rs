@@ -4,9 +4,9 @@
 //! folder that is closed to others keeps it out. Who configured the mount wants it shown all
 //! the same, so the maker opens it, with its own rights.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use linux::mounts::Depth;
+use linux::mounts::{Change, Depth, Propagation};
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
@@ -26,9 +26,17 @@ pub(super) fn open(plan: &Plan<'_>, at: usize) -> Result<OwnedFd, ProcessError> 
     if depth == Depth::Recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    open_tree(CWD, source, flags).map_err(|error| {
-        let error = std::io::Error::from(error);
+    let tree = open_tree(CWD, source, flags).map_err(std::io::Error::from);
+    tree.and_then(keep_from_spreading).map_err(|error| {
         let reason = format!("`{}`: {error}", source.display());
         ProcessError::invalid(format!("mounts[{at}].source"), reason)
     })
+}
+
+/// As the kernel has the mounts of a new user namespace: what the container mounts on them, or
+/// unmounts, is not seen on the host, though these here come from the host's own.
+fn keep_from_spreading(tree: OwnedFd) -> std::io::Result<OwnedFd> {
+    let change = Change { propagation: Some(Propagation::Slave), ..Change::default() };
+    linux::mounts::change(tree.as_fd(), Depth::Recursive, change)?;
+    Ok(tree)
 }

@@ -7,7 +7,7 @@ use linux::mounts::{Attributes, Change, Depth};
 use oci::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{
     AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat,
-    openat, statat, symlinkat, unlinkat,
+    statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -158,10 +158,7 @@ fn is_that_node(folder: BorrowedFd<'_>, name: &Path, node: &Node) -> Result<bool
 fn bind_node(place: &Place<'_>) -> Result<(), StepError> {
     let Place { folder, name, host } = *place;
     let device = mounts::clone(CWD, host, Depth::One)?;
-    let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    drop(openat(folder, name, flags, Mode::from_raw_mode(0o600))?);
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = openat(folder, name, flags, Mode::empty())?;
+    let place = rooted::open_or_create_file(folder, name.as_os_str())?;
     Ok(root::attach(&device, &place)?)
 }
 

@@ -141,8 +141,7 @@ fn keep_proc_uncovered(place: &OwnedFd, mount: &PlannedMount<'_>) -> Result<(), 
     Err(StepError::Refused(format!("\"{shown}\" cannot be mounted because it is inside /proc")))
 }
 
-/// Has the parent map a mount: it takes rights over the file system, which a user namespace
-/// does not have.
+/// Has the parent open a mount's source.
 fn ask_for_mount(init: &mut ContainerInit<'_>, at: usize) -> Result<OwnedFd, StepError> {
     // The parent speaks in this order.
     namespaces::await_cgroup(init)?;
@@ -154,6 +153,8 @@ fn ask_for_mount(init: &mut ContainerInit<'_>, at: usize) -> Result<OwnedFd, Ste
     }
 }
 
+/// Has the parent map a mount: it takes rights over the file system, which a user namespace
+/// does not have.
 fn map_ids(init: &mut ContainerInit<'_>, at: usize, tree: OwnedFd) -> Result<OwnedFd, StepError> {
     // The parent speaks in this order.
     namespaces::await_cgroup(init)?;

@@ -132,6 +132,25 @@ fn create_file(above: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
     openat(above, name, flags, Mode::from_raw_mode(0o644)).map(drop)
 }
 
+/// Opens the file `name` of the folder `above` as a mere place, and makes an empty one if there
+/// is none. Nothing is opened for good: an image may have a FIFO there, or a device.
+pub(super) fn open_or_create_file(
+    above: BorrowedFd<'_>,
+    name: &OsStr,
+) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = match openat(above, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => {
+            create_file(above, name)?;
+            openat(above, name, flags, Mode::empty())?
+        }
+        result => result?,
+    };
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode);
+    // It is opened itself, and not what it leads to; and is no place for a mount.
+    if kind == rustix::fs::FileType::Symlink { Err(Errno::LOOP) } else { Ok(place) }
+}
+
 /// Splits a path into the folder above, opened (and made if missing), and its last name.
 pub(super) fn open_parent<'p>(
     root: BorrowedFd<'_>,

@@ -31,10 +31,7 @@ pub(super) fn open_for_container(init: &mut ContainerInit<'_>) -> Result<(), Ste
         return Ok(());
     }
     let (dev, name) = rooted::open_parent(init.root(), Path::new("/dev/console"))?;
-    let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    drop(rustix::fs::openat(&dev, name, flags, Mode::from_raw_mode(0o600))?);
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::openat(&dev, name, flags, Mode::empty())?;
+    let place = rooted::open_or_create_file(dev.as_fd(), name)?;
     let console = mounts::clone(terminal.as_fd(), Path::new(""), Depth::One)?;
     root::attach(&console, &place).doing(|| "/dev/console".to_owned())
 }

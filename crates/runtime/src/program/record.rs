@@ -12,9 +12,9 @@
 //! the maker was killed, and what it has left is cleaned up by whoever comes next.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -263,7 +263,12 @@ impl Folder {
     fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));
-        fs::write(&new, bytes)
+        // An environment may have secrets in it.
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options
+            .open(&new)
+            .and_then(|mut file| file.write_all(bytes))
             .and_then(|()| fs::rename(&new, &path))
             .with_context(|| format!("cannot write `{}`", path.display()))
     }

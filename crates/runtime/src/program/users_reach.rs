@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 
+use linux::namespaces::is_in_user_namespace;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
 /// The host's root, as whoever is not in a user namespace sees it.
@@ -19,7 +20,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// A copy of the program `own` that nobody can change; `None` if nobody can change itself.
 pub(crate) fn sealed_copy(own: &str) -> io::Result<Option<OwnedFd>> {
     let mut file = File::open(own)?;
-    if is_sealed(&file) || is_roots_alone(&file)? {
+    if is_sealed(&file) || is_roots_alone(&file, is_in_user_namespace())? {
         return Ok(None);
     }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::EXEC;
@@ -42,9 +43,10 @@ fn is_sealed(file: &File) -> bool {
     fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SealFlags::WRITE))
 }
 
-fn is_roots_alone(file: &File) -> io::Result<bool> {
+/// In a user namespace its root is an ordinary user, and perhaps the container's root as well.
+fn is_roots_alone(file: &File, is_in_user_namespace: bool) -> io::Result<bool> {
     let data = file.metadata()?;
-    Ok(data.uid() == ROOT && data.mode() & WRITABLE_BY_OTHERS == 0)
+    Ok(!is_in_user_namespace && data.uid() == ROOT && data.mode() & WRITABLE_BY_OTHERS == 0)
 }
 
 #[cfg(test)]
@@ -53,6 +55,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn the_root_of_a_user_namespace_is_no_protection() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("program");
+        std::fs::copy("/bin/true", &program).unwrap();
+        let file = File::open(&program).unwrap();
+        let is_roots = file.metadata().unwrap().uid() == ROOT;
+        assert_eq!(is_roots_alone(&file, false).unwrap(), is_roots);
+        assert!(!is_roots_alone(&file, true).unwrap());
+    }
 
     #[test]
     fn a_copy_cannot_be_changed_and_is_not_copied_again() {

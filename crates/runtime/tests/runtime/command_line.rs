@@ -611,3 +611,37 @@ fn a_paused_container_can_be_killed_and_deleted() {
     host.succeed(&["pause", host.id()]);
     host.succeed(&["delete", "--force", host.id()]);
 }
+
+#[test]
+fn a_process_that_nobody_was_told_of_does_not_stay() {
+    require_containers!();
+    let host = Host::new("sleep 100");
+    host.create();
+    host.succeed(&["start", host.id()]);
+    let nowhere = host.bundle.path().join("nowhere/pid");
+    let pid_file = nowhere.to_str().unwrap();
+    let exec = ["exec", "-d", "--pid-file", pid_file, host.id(), "sleep", "1000"];
+    // Not through a pipe, which what is left behind would keep open.
+    let status = host.command(&exec).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert_eq!(status.unwrap().code(), Some(255));
+    let has_gone =
+        || !host.succeed(&["ps", host.id()]).lines().any(|line| line.ends_with("sleep 1000"));
+    assert!((0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        has_gone()
+    }));
+    host.succeed(&["delete", "--force", host.id()]);
+}
+
+#[test]
+fn what_is_kept_of_a_container_is_its_makers_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    require_containers!();
+    let host = Host::new("true");
+    host.create();
+    for name in ["config.json", "state.json"] {
+        let file = host.root().join(host.id()).join(name);
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    host.succeed(&["delete", host.id()]);
+}

@@ -52,6 +52,17 @@ fn one_that_fails_stops_the_container() {
 }
 
 #[test]
+fn a_timeout_may_be_of_any_length() {
+    require_containers!();
+    for timeout in [i64::MAX, i64::MAX / 1_000_000] {
+        let mut bundle = Bundle::new("true");
+        bundle.spec["hooks"] = json!({"createRuntime": [
+            {"path": "/bin/sh", "args": ["sh", "-c", "exit 0"], "timeout": timeout}]});
+        assert_eq!(bundle.run().code, 0);
+    }
+}
+
+#[test]
 fn one_that_hangs_is_killed() {
     require_containers!();
     let mut bundle = Bundle::new("true");

@@ -1,8 +1,10 @@
 //! The finer points of mounts: changed ones, mapped ones, and views of the host's.
 
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
+use linux::mounts::{Change, Depth, Propagation, change};
 use serde_json::{Value, json};
 
 use crate::host::Bundle;
@@ -215,4 +217,52 @@ fn what_others_may_not_reach_is_shown_in_a_user_namespace_too() {
     mounts.push(json!({"destination": "/shown", "source": closed.join("source"),
                        "options": ["bind"]}));
     assert_eq!(bundle.run().output, "reached\n");
+}
+
+/// The maker opens such a source among the host's mounts, which may be shared with others.
+#[test]
+fn what_is_mounted_on_a_source_opened_by_the_maker_is_not_seen_on_the_host() {
+    require_containers!();
+    require_user_namespaces!();
+    // As on a host with systemd, in mounts of the test's own.
+    linux::namespaces::unshare(linux::namespaces::Namespaces::MOUNT).unwrap();
+    let root = fs::File::open("/").unwrap();
+    let spreading = |propagation| Change { propagation: Some(propagation), ..Change::default() };
+    change(root.as_fd(), Depth::Recursive, spreading(Propagation::Private)).unwrap();
+    let mut bundle = Bundle::new(
+        "mount -t tmpfs inside /shown/below && grep -c ' /shown/below ' /proc/self/mountinfo; \
+         sleep 1",
+    );
+    let all = bundle.spec["process"]["capabilities"]["bounding"].as_array_mut().unwrap();
+    all.push(json!("CAP_SYS_ADMIN"));
+    let all = json!(all);
+    bundle.spec["process"]["capabilities"] =
+        json!({"bounding": all, "effective": all, "permitted": all});
+    in_user_namespace(&mut bundle);
+    let closed = bundle.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount(c"tmpfs", &closed, c"tmpfs", flags, None).unwrap();
+    let there = fs::File::open(&closed).unwrap();
+    change(there.as_fd(), Depth::One, spreading(Propagation::Shared)).unwrap();
+    fs::create_dir_all(closed.join("source/below")).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    add(
+        &mut bundle,
+        json!({"destination": "/shown", "source": closed.join("source"), "options": ["rbind"]}),
+    );
+    let seen = std::thread::scope(|scope| {
+        let host = scope.spawn(|| {
+            let below = closed.join("source/below").display().to_string();
+            let mounts = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+            (0..50).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                mounts().contains(&below)
+            })
+        });
+        assert_eq!(bundle.run().output, "1\n");
+        host.join().unwrap()
+    });
+    assert!(!seen, "the host sees what the container has mounted");
+    rustix::mount::unmount(&closed, rustix::mount::UnmountFlags::DETACH).unwrap();
 }

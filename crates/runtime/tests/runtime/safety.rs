@@ -153,6 +153,28 @@ fn a_console_that_is_a_symlink_leads_nowhere() {
     assert_eq!(fs::read_to_string(bundle.rootfs().join("etc/bait")).unwrap(), "bait");
 }
 
+/// To open it for good would be to wait for whoever writes to it.
+#[test]
+fn a_console_that_is_a_fifo_keeps_nobody_waiting() {
+    require_containers!();
+    let mut bundle = Bundle::new("tty");
+    // Without a file system of its own, `/dev` is the image's.
+    let mounts = bundle.spec["mounts"].as_array_mut().unwrap();
+    mounts.retain(|mount| mount["destination"] != "/dev");
+    let fifo = bundle.rootfs().join("dev/console");
+    fs::create_dir_all(fifo.parent().unwrap()).unwrap();
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
+    bundle.spec["process"]["terminal"] = json!(true);
+    bundle.with_container(
+        || runtime::Stdio::Terminal { size: None, newlines: runtime::Newlines::Translated },
+        |container| {
+            let mut container = container.unwrap_or_else(|error| panic!("{error}"));
+            container.start().unwrap();
+            container.delete().unwrap();
+        },
+    );
+}
+
 #[test]
 fn a_user_database_that_has_no_end_is_refused() {
     require_containers!();

@@ -299,11 +299,13 @@ impl<'a> Making<'a> {
             return Ok(ExitCode::SUCCESS);
         }
         let terminal = container.take_terminal();
-        let code = foreground::wait(container.pidfd(), terminal)?;
-        if !is_kept {
-            container.delete()?;
+        let code = foreground::wait(container.pidfd(), terminal);
+        // Without anybody to serve it, it is not left behind either.
+        if !is_kept || code.is_err() {
+            let deleted = container.delete();
+            return code.and_then(|code| deleted.map(|_| code).map_err(Into::into));
         }
-        Ok(code)
+        code
     }
 }
 

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::{Capabilities, Capability, Process, Spec};
-use runtime::{ExecRequest, SubCgroup};
+use runtime::{ExecProcess, ExecRequest, SubCgroup};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::command_line::{Call, Command, Count, Flag, Values};
 use crate::documents;
@@ -97,17 +98,31 @@ fn run(call: &Call) -> anyhow::Result<ExitCode> {
     for warning in &running.warnings {
         call.log.warning(warning);
     }
-    if let (Some(console), Some(terminal)) = (&console, &running.terminal) {
-        console.send(terminal.as_fd(), "/dev/ptmx")?;
-    }
-    if let Some(receiver) = &pidfd {
-        receiver.send(running.pidfd.as_fd(), "setns")?;
-    }
-    super::write_pid_file(values, running.pid)?;
+    hand_over(values, &running, console.as_ref(), pidfd.as_ref()).inspect_err(|_| {
+        // Nobody knows of it, so nobody would end it. It may have ended by itself.
+        let _ = pidfd_send_signal(&running.pidfd, Signal::KILL);
+        let _ = waitid(WaitId::PidFd(running.pidfd.as_fd()), WaitIdOptions::EXITED);
+    })?;
     if is_detached {
         return Ok(ExitCode::SUCCESS);
     }
     foreground::wait(running.pidfd.as_fd(), running.terminal.take())
+}
+
+/// Tells those who asked about the process and its terminal.
+fn hand_over(
+    values: &Values,
+    running: &ExecProcess,
+    console: Option<&Receiver>,
+    pidfd: Option<&Receiver>,
+) -> anyhow::Result<()> {
+    if let (Some(console), Some(terminal)) = (console, &running.terminal) {
+        console.send(terminal.as_fd(), "/dev/ptmx")?;
+    }
+    if let Some(receiver) = pidfd {
+        receiver.send(running.pidfd.as_fd(), "setns")?;
+    }
+    super::write_pid_file(values, running.pid)
 }
 
 /// One path for all of the container's cgroups, or paths of controllers, whose names a comma
