@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with,
@@ -19,6 +20,7 @@ use super::message::{Message, Reader, START, Target, Value, Writer, call, parse,
 
 /// How long systemd may take to answer, and to finish what it was told to do.
 const SECONDS_MAX: u64 = 30;
+const TIME_MAX: Duration = Duration::from_secs(SECONDS_MAX);
 
 const MANAGER: Target = Target {
     destination: "org.freedesktop.systemd1",
@@ -71,7 +73,7 @@ impl Bus {
     /// Connects to the manager of the system, or of this process's user.
     pub(super) fn connect(is_users: bool) -> Result<Self, BusError> {
         for place in places(is_users) {
-            let Some(socket) = open(&place) else { continue };
+            let Some(socket) = open(&place, TIME_MAX) else { continue };
             let mut bus = Self { socket, serial: 0, inbox: Vec::new(), ended: Vec::new() };
             bus.authenticate()?;
             if !place.is_direct {
@@ -252,6 +254,7 @@ impl Bus {
             match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
                 Ok(count) => bytes = &bytes[count..],
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Err(BusError::TimedOut),
                 Err(error) => return Err(BusError::Io(error.into())),
             }
         }
@@ -260,6 +263,10 @@ impl Bus {
 
     fn receive(&mut self, deadline: Instant) -> Result<(), BusError> {
         let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // Others' signals may come for ever.
+            return Err(BusError::TimedOut);
+        }
         let left = Timespec::try_from(left).expect("half a minute is a short time");
         match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&left)) {
             Ok(0) => return Err(BusError::TimedOut),
@@ -281,7 +288,7 @@ impl Bus {
 }
 
 fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(SECONDS_MAX)
+    Instant::now() + TIME_MAX
 }
 
 /// A socket to try.
@@ -331,19 +338,49 @@ fn parse_addresses(text: &str) -> Vec<Address> {
     text.split(';').filter_map(parse).collect()
 }
 
-fn open(place: &Place) -> Option<OwnedFd> {
+/// Connects. Neither that nor sending takes longer than `time_max`, whoever does not listen.
+fn open(place: &Place, time_max: Duration) -> Option<OwnedFd> {
     let address = match &place.address {
         Address::Path(path) => SocketAddrUnix::new(path).ok()?,
         Address::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()).ok()?,
     };
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+    set_socket_timeout(&socket, Timeout::Send, Some(time_max)).ok()?;
     connect(&socket, &address).ok().map(|()| socket)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_talks_of_other_things_is_not_listened_to_for_ever() {
+        let (socket, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        rustix::io::write(&other, b"something").unwrap();
+        let mut bus =
+            Bus { socket: socket.into(), serial: 0, inbox: Vec::new(), ended: Vec::new() };
+        assert!(matches!(bus.receive(Instant::now()), Err(BusError::TimedOut)));
+        bus.receive(deadline()).unwrap();
+        assert_eq!(bus.inbox, b"something");
+    }
+
+    #[test]
+    fn who_lets_nobody_in_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let place = Place { address: Address::Path(path), is_direct: true };
+        let time_max = Duration::from_millis(20);
+        // There is room for one who waits.
+        let first = open(&place, time_max);
+        assert!(first.is_some());
+        assert!(open(&place, time_max).is_none());
+    }
 
     #[test]
     fn addresses_are_lists() {
