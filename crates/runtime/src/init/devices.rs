@@ -6,8 +6,8 @@ use std::path::Path;
 use linux::mounts::{Attributes, Change, Depth};
 use oci::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{
-    AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, makedev, mknodat,
-    statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, Uid, chownat, makedev, mknodat, statat,
+    symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -42,6 +42,11 @@ pub(super) fn make(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
     rustix::process::umask(Mode::empty());
     let dev = rooted::open_or_create(init.root(), Path::new("/dev"), Missing::Directory)?;
     let can_make_nodes = !init.plan.has_user_namespace();
+    // First, since one of the others that is there already stays as it is.
+    for device in init.linux.devices().iter().flatten() {
+        make_configured(init, device, can_make_nodes)
+            .doing_in("", &device.path().to_string_lossy())?;
+    }
     for (name, major, minor) in DEFAULT_DEVICES {
         let node = Node {
             kind: FileType::CharacterDevice,
@@ -52,10 +57,6 @@ pub(super) fn make(init: &mut ContainerInit<'_>) -> Result<(), StepError> {
         let host = Path::new("/dev").join(name);
         let place = Place { folder: dev.as_fd(), name: Path::new(name), host: &host };
         make_node(&place, &node, can_make_nodes).doing_in("/dev/", name)?;
-    }
-    for device in init.linux.devices().iter().flatten() {
-        make_configured(init, device, can_make_nodes)
-            .doing_in("", &device.path().to_string_lossy())?;
     }
     for (name, target) in DEFAULT_SYMLINKS {
         make_symlink(dev.as_fd(), name, target).doing(|| format!("/dev/{name}"))?;
@@ -126,7 +127,8 @@ fn make_node(place: &Place<'_>, node: &Node, can_make_nodes: bool) -> Result<(),
     let Place { folder, name, .. } = *place;
     match mknodat(folder, name, node.kind, node.mode, node.number) {
         Ok(()) => {}
-        Err(Errno::EXIST) if is_that_node(folder, name, node)? => {}
+        // It stays as it is, as with runc: whatever were changed now could be another file.
+        Err(Errno::EXIST) if is_that_node(folder, name, node)? => return Ok(()),
         // Nor can they be made in a user namespace that this program was started in.
         Err(Errno::PERM) if node.kind != FileType::Fifo => return bind_node(place),
         Err(Errno::EXIST) if node.owner.is_some() => {
@@ -144,7 +146,6 @@ fn make_node(place: &Place<'_>, node: &Node, can_make_nodes: bool) -> Result<(),
     if let Some((user, group)) = node.owner {
         let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
         chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
-        chmodat(folder, name, node.mode, AtFlags::empty())?;
     }
     Ok(())
 }

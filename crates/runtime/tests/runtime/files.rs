@@ -298,3 +298,12 @@ fn the_terminals_multiplexer_is_the_containers_own() {
     bundle.spec["mounts"].as_array_mut().unwrap().retain(|mount| mount["destination"] != "/dev");
     assert_eq!(bundle.run().output, "pts/ptmx\n");
 }
+
+#[test]
+fn a_default_device_may_be_configured_otherwise() {
+    require_containers!();
+    let mut bundle = Bundle::new("stat -c '%a %u %g' /dev/null /dev/zero");
+    bundle.spec["linux"]["devices"] = json!([{"path": "/dev/null", "type": "c", "major": 1,
+        "minor": 3, "fileMode": 0o600, "uid": 7, "gid": 8}]);
+    assert_eq!(bundle.run().output, "600 7 8\n666 0 0\n");
+}

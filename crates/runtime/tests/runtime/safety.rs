@@ -90,6 +90,29 @@ fn a_place_that_changes_under_a_mount_stays_in_the_container() {
     assert!(!mounts.contains(host.path().to_str().unwrap()), "{mounts}");
 }
 
+/// A device of the configuration's in a folder that somebody else can change.
+#[test]
+fn a_device_that_changes_places_with_a_symlink_leaves_the_hosts_file_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    require_containers!();
+    let host = tempfile::NamedTempFile::new().unwrap();
+    let mount = json!({"destination": "/unused", "type": "tmpfs", "source": "tmpfs"});
+    let (mut bundle, volume) = with_a_shared_volume("true", &mount);
+    let device = volume.path().join("device");
+    mknodat(CWD, &device, FileType::CharacterDevice, Mode::RUSR, makedev(1, 3)).unwrap();
+    symlink(host.path(), volume.path().join("link")).unwrap();
+    bundle.spec["linux"]["devices"] = json!([{"path": "/vol/device", "type": "c", "major": 1,
+        "minor": 3, "fileMode": 0o666, "uid": 0, "gid": 0}]);
+    exchanging(&device, &volume.path().join("link"), || {
+        for _ in 0..ROUNDS {
+            // It may be refused: what is there is no such device half of the time.
+            let _ = bundle.try_run();
+        }
+    });
+    let mode = host.as_file().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the host's file is open to everybody");
+}
+
 #[test]
 fn a_place_that_changes_under_a_mount_never_covers_proc() {
     require_containers!();
