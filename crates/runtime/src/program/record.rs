@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use oci::runtime::{LinuxSeccomp, Spec};
 use runtime::{CgroupLocation, Container};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
@@ -284,6 +284,8 @@ impl Folder {
     pub(crate) fn make_start_socket(&self) -> anyhow::Result<OwnedFd> {
         let socket = seqpacket_socket()?;
         let (_folder, address) = self.socket_address()?;
+        // Its file's mode, then: whoever may write to it may start the container.
+        rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
         bind(&socket, &address)?;
         listen(&socket, 1)?;
         Ok(socket)

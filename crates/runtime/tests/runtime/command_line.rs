@@ -638,8 +638,10 @@ fn what_is_kept_of_a_container_is_its_makers_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     require_containers!();
     let host = Host::new("true");
+    // As daemons have it.
+    rustix::process::umask(rustix::fs::Mode::empty());
     host.create();
-    for name in ["config.json", "state.json"] {
+    for name in ["config.json", "state.json", "start.sock"] {
         let file = host.root().join(host.id()).join(name);
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
     }
