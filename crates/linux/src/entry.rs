@@ -7,6 +7,53 @@
 //! nothing but system calls.
 //!
 //! To be named to the linker as the program's entry (`--entry`); see [`entry_read_only`].
+//!
+//! [`main_at_once`](crate::main_at_once) leaves out what Rust does before `main`.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::IntoRawFd as _;
+
+/// Makes a function that returns an exit code the program's start, without what Rust's own
+/// does before it that a short-lived program has no use for. Goes with `#![no_main]`.
+#[macro_export]
+macro_rules! main_at_once {
+    ($main:expr) => {
+        // SAFETY: with `no_main`, no other symbol of this name is in the program.
+        #[unsafe(no_mangle)]
+        extern "C" fn main() -> i32 {
+            $crate::entry::start($main)
+        }
+    };
+}
+
+/// What remains of the start: the standard streams are there, and a pipe that nobody reads is an
+/// error and no signal.
+///
+/// For [`main_at_once`](crate::main_at_once) alone.
+pub fn start(main: fn() -> u8) -> i32 {
+    let prepared = fill_standard_streams().and_then(|()| crate::signals::ignore(libc::SIGPIPE));
+    if prepared.is_err() {
+        return 1;
+    }
+    let code = main();
+    // If nobody reads it, there is nobody to be told.
+    let _ = io::stdout().flush();
+    code.into()
+}
+
+/// A stream that is closed would be taken by the next file that is opened, and that file read and
+/// written as if it were the stream.
+fn fill_standard_streams() -> io::Result<()> {
+    for stream in 0..=2 {
+        // SAFETY: reads no memory of ours, and fails on a number that is no open descriptor.
+        if unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0 {
+            // It gets the lowest number that is free, which is the stream's, and keeps it.
+            let _ = File::options().read(true).write(true).open("/dev/null")?.into_raw_fd();
+        }
+    }
+    Ok(())
+}
 
 /// Where a program starts that is to be executed from a read-only view of its file, if one of
 /// its arguments is `create`, `run` or `exec`. Goes on to the C library's `_start`.

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::process::ExitCode;
 
 use anyhow::bail;
 use runtime::{Newlines, ProcessError, Stdio};
@@ -13,6 +12,7 @@ use rustix::termios::{
     OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 
+use crate::exit_code::ExitCode;
 use crate::signal::{SIGCHLD, SIGURG, SIGWINCH};
 
 /// A terminal needs somebody to serve it: this program, or who listens at the socket.

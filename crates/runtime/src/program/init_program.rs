@@ -10,10 +10,12 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use linux::signals;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open};
+
+use crate::exit_code::ExitCode;
 
 /// The last part of the name under which this is run.
 pub(crate) const NAME: &str = "docker-init";

@@ -5,9 +5,13 @@
 //!
 //! Called as `docker-init`, it is the [init](init_program) of a container.
 
+// Tests bring a start of their own.
+#![cfg_attr(not(test), no_main)]
+
 mod command_line;
 mod commands;
 mod documents;
+mod exit_code;
 mod foreground;
 mod init_program;
 mod log;
@@ -20,9 +24,19 @@ mod users_reach;
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+use crate::exit_code::ExitCode;
+
+// Rust's own start reads the list of mappings and prepares for overflows of the stack.
+#[cfg(not(test))]
+linux::main_at_once!(|| run().into());
+
+#[cfg(test)]
+fn main() {
+    run();
+}
+
+fn run() -> ExitCode {
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();
     if Path::new(&name).file_name() == Some(OsStr::new(init_program::NAME)) {

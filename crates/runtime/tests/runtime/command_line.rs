@@ -647,3 +647,26 @@ fn what_is_kept_of_a_container_is_its_makers_alone() {
     }
     host.succeed(&["delete", host.id()]);
 }
+
+/// A stream that is closed must not become a file of the runtime's, nor lose what is said.
+#[test]
+fn closed_streams_are_in_nobodys_way() {
+    crate::require_containers!();
+    let host = Host::new("echo out; echo err >&2");
+    let bundle = host.bundle.path().to_str().unwrap();
+    let program = env!("CARGO_BIN_EXE_wharf-runtime");
+    let root = host.root();
+    let script = format!(
+        "{program} --root {} run --bundle {bundle} {} <&- >&- 2>&-",
+        root.display(),
+        host.id()
+    );
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    assert_eq!(host.succeed(&["list", "--quiet"]), "");
+
+    // Nobody reads: an error, and no death by a signal.
+    let script = format!("{{ {program} features; echo $? >&2; }} | true");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_ne!(said.trim(), "141", "SIGPIPE has ended it");
+}

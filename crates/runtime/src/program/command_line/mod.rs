@@ -10,9 +10,9 @@ mod numbers;
 mod parse;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::exit_code::ExitCode;
 use crate::log::Log;
 
 pub(crate) use help::{of_command, of_program};

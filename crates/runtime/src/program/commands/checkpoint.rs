@@ -1,8 +1,7 @@
 //! `checkpoint` and `restore`, which this runtime does not do yet.
 
-use std::process::ExitCode;
-
 use crate::command_line::{Call, Command, Count};
+use crate::exit_code::ExitCode;
 
 pub(super) const CHECKPOINT: Command = Command {
     arguments: Count::AtLeast(0),

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::Spec;
@@ -13,6 +12,7 @@ use runtime::{
 
 use crate::command_line::{Call, Command, Flag, parse_boolean};
 use crate::documents;
+use crate::exit_code::ExitCode;
 use crate::foreground;
 use crate::record::{Folder, NewFolder, Record, start_ticks};
 use crate::root::is_real_root;

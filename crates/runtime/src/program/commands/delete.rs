@@ -1,11 +1,10 @@
 //! `delete`.
 
-use std::process::ExitCode;
-
 use anyhow::bail;
 use rustix::process::Signal;
 
 use crate::command_line::{Call, Command, Flag};
+use crate::exit_code::ExitCode;
 use crate::record::{DoesNotExist, Folder, Known, Status};
 
 pub(super) const COMMAND: Command = Command {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use oci::runtime::{Capabilities, Capability, Process, Spec};
@@ -12,6 +11,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use crate::command_line::{Call, Command, Count, Flag, Values};
 use crate::documents;
+use crate::exit_code::ExitCode;
 use crate::foreground;
 use crate::record::{Known, Status};
 use crate::sockets::Receiver;

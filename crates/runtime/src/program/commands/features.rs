@@ -1,10 +1,9 @@
 //! `features`: what this runtime can do, as the specification wants it told.
 
-use std::process::ExitCode;
-
 use serde_json::json;
 
 use crate::command_line::{Call, Command, Count};
+use crate::exit_code::ExitCode;
 
 pub(super) const COMMAND: Command = Command {
     usage: "",

@@ -1,13 +1,13 @@
 //! `kill`.
 
 use std::os::fd::AsFd as _;
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use oci::runtime::LinuxNamespaceType;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::command_line::{Call, Command, Count, Flag};
+use crate::exit_code::ExitCode;
 use crate::record::Known;
 use crate::signal::{self, SIGKILL};
 

@@ -1,10 +1,9 @@
 //! `list`.
 
-use std::process::ExitCode;
-
 use anyhow::{Context as _, bail};
 
 use crate::command_line::{Call, Command, Count, Flag};
+use crate::exit_code::ExitCode;
 use crate::record::{Known, Status, ids};
 
 use super::state::Shown;

@@ -18,12 +18,12 @@ mod update;
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use rustix::process::Pid;
 
 use crate::command_line::{self, Call, Command, Count, Flag, Values};
+use crate::exit_code::ExitCode;
 use crate::log::Log;
 use crate::{out_of_reach, root};
 

@@ -1,10 +1,9 @@
 //! `pause` and `resume`.
 
-use std::process::ExitCode;
-
 use anyhow::bail;
 
 use crate::command_line::{Call, Command};
+use crate::exit_code::ExitCode;
 use crate::record::{Known, Status};
 
 pub(super) const PAUSE: Command =

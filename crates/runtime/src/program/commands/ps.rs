@@ -1,10 +1,11 @@
 //! `ps`.
 
-use std::process::{Command as Program, ExitCode};
+use std::process::Command as Program;
 
 use anyhow::{Context as _, bail};
 
 use crate::command_line::{Call, Command, Count, Flag};
+use crate::exit_code::ExitCode;
 use crate::record::Known;
 
 pub(super) const COMMAND: Command = Command {

@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use crate::command_line::{Call, Command, Count, Flag};
+use crate::exit_code::ExitCode;
 
 pub(super) const COMMAND: Command = Command {
     usage: "",

@@ -1,10 +1,9 @@
 //! `start`.
 
-use std::process::ExitCode;
-
 use anyhow::{Context as _, bail};
 
 use crate::command_line::{Call, Command};
+use crate::exit_code::ExitCode;
 use crate::record::{Known, Status};
 
 pub(super) const COMMAND: Command =

@@ -1,10 +1,9 @@
 //! `state`: a container's state as the specification wants it told.
 
-use std::process::ExitCode;
-
 use serde::Serialize;
 
 use crate::command_line::{Call, Command};
+use crate::exit_code::ExitCode;
 use crate::record::{Known, Status};
 
 pub(super) const COMMAND: Command = Command::new("state", "output the state of a container", state);

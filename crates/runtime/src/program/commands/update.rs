@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use oci::runtime::{
@@ -17,6 +16,7 @@ use oci::runtime::{
 
 use super::sizes;
 use crate::command_line::{Call, Command, Flag, Values};
+use crate::exit_code::ExitCode;
 use crate::record::Known;
 
 pub(super) const COMMAND: Command = Command {

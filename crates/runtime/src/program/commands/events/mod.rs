@@ -4,7 +4,6 @@ mod report;
 
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -14,6 +13,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::command_line::{Call, Command, Flag};
+use crate::exit_code::ExitCode;
 use crate::log::Log;
 use crate::record::Known;
 
