@@ -116,6 +116,36 @@ pub(super) fn text(text: &Option<String>) -> Option<&String> {
     text.as_ref().filter(|text| !text.is_empty())
 }
 
+/// The controllers that the limits ask for which both versions have, each with the field that
+/// does. That of block devices has a name of its own in each.
+pub(super) fn controllers_needed(
+    resources: &LinuxResources,
+    block: &'static str,
+) -> Vec<(&'static str, &'static str)> {
+    let mut needed = Vec::new();
+    if resources.memory().is_some_and(|memory| memory_is_set(&memory)) {
+        needed.push(("memory", "memory"));
+    }
+    if let Some(cpu) = resources.cpu() {
+        if cpu_is_set(cpu) {
+            needed.push(("cpu", "cpu"));
+        }
+        if cpuset_is_set(cpu) {
+            needed.push(("cpu.cpus", "cpuset"));
+        }
+    }
+    if resources.pids().is_some() {
+        needed.push(("pids", "pids"));
+    }
+    if resources.block_io().as_ref().is_some_and(block_is_set) {
+        needed.push(("blockIO", block));
+    }
+    if resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()) {
+        needed.push(("hugepageLimits", "hugetlb"));
+    }
+    needed
+}
+
 pub(super) fn memory_is_set(memory: &LinuxMemory) -> bool {
     is_set(memory.limit())
         || is_set(memory.swap())

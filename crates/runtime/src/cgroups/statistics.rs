@@ -46,6 +46,21 @@ pub struct CpusetStatistics {
     pub flags: Vec<(&'static str, i64)>,
 }
 
+impl CpusetStatistics {
+    /// The files of version 1's `cpuset` that are no lists.
+    pub const FLAGS: [&str; 9] = [
+        "cpu_exclusive",
+        "mem_hardwall",
+        "mem_exclusive",
+        "memory_migrate",
+        "memory_spread_page",
+        "memory_spread_slab",
+        "memory_pressure",
+        "sched_load_balance",
+        "sched_relax_domain_level",
+    ];
+}
+
 /// Memory, in bytes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MemoryStatistics {

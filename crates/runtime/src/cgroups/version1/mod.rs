@@ -17,7 +17,7 @@ use oci::runtime::{LinuxDeviceCgroup, LinuxResources};
 use rustix::process::Pid;
 
 use super::device_rules::DeviceRules;
-use super::limit::{block_is_set, cpu_is_set, cpuset_is_set, is_set, memory_is_set};
+use super::limit::{controllers_needed, is_set};
 use super::unified_folder::{FREEZE_SECONDS_MAX, UnifiedFolder, folder_path, kill};
 use super::{
     CgroupError, Driver, Entry, Folder, MOUNT_POINT, OutOfMemoryEvents, Statistics, SubCgroup,
@@ -396,27 +396,7 @@ fn inherit_cpuset_file(folder: &Path, name: &str) -> Result<String, CgroupError>
 
 /// The hierarchies that the limits need, each with the field that does.
 fn hierarchies_needed(resources: &LinuxResources) -> Vec<(&'static str, &'static str)> {
-    let mut needed = Vec::new();
-    if resources.memory().is_some_and(|memory| memory_is_set(&memory)) {
-        needed.push(("memory", "memory"));
-    }
-    if let Some(cpu) = resources.cpu() {
-        if cpu_is_set(cpu) {
-            needed.push(("cpu", "cpu"));
-        }
-        if cpuset_is_set(cpu) {
-            needed.push(("cpu.cpus", "cpuset"));
-        }
-    }
-    if resources.pids().is_some() {
-        needed.push(("pids", "pids"));
-    }
-    if resources.block_io().as_ref().is_some_and(block_is_set) {
-        needed.push(("blockIO", "blkio"));
-    }
-    if resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()) {
-        needed.push(("hugepageLimits", "hugetlb"));
-    }
+    let mut needed = controllers_needed(resources, "blkio");
     if let Some(network) = resources.network() {
         if is_set(network.class_id()) {
             needed.push(("network.classID", "net_cls"));

@@ -12,19 +12,6 @@ use crate::cgroups::statistics::{
 use crate::cgroups::version2::cpu_statistics;
 use crate::cgroups::{CgroupError, files};
 
-/// The files of `cpuset` that are no lists.
-const CPUSET_FLAGS: [&str; 9] = [
-    "cpu_exclusive",
-    "mem_hardwall",
-    "mem_exclusive",
-    "memory_migrate",
-    "memory_spread_page",
-    "memory_spread_slab",
-    "memory_pressure",
-    "sched_load_balance",
-    "sched_relax_domain_level",
-];
-
 /// `unified` is the container's folder in the hierarchy of version 2, if that is mounted too.
 /// Without a folder for memory or tasks, the figures come from `processes`.
 pub(super) fn gather(
@@ -96,7 +83,7 @@ fn cpuset(folder: &Path) -> Option<CpusetStatistics> {
     Some(CpusetStatistics {
         cpus: list("cpuset.cpus")?,
         mems: list("cpuset.mems")?,
-        flags: CPUSET_FLAGS.iter().filter_map(flag).collect(),
+        flags: CpusetStatistics::FLAGS.iter().filter_map(flag).collect(),
     })
 }
 

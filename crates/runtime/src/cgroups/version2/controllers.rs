@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use oci::runtime::LinuxResources;
 
-use crate::cgroups::limit::{block_is_set, cpu_is_set, cpuset_is_set, memory_is_set};
+use crate::cgroups::limit::controllers_needed;
 use crate::cgroups::{CgroupError, MOUNT_POINT, files};
 
 /// Switches every controller of this host on in the folders above the container's: limits may
@@ -79,27 +79,7 @@ fn add<'a>(folder: &Path, wanted: &[&'a str]) -> Result<Vec<(&'a str, CgroupErro
 
 /// The controllers that the limits ask for, each with the field that does.
 pub(super) fn needed(resources: &LinuxResources) -> Vec<(&'static str, &'static str)> {
-    let mut needed = Vec::new();
-    if resources.memory().is_some_and(|memory| memory_is_set(&memory)) {
-        needed.push(("memory", "memory"));
-    }
-    if let Some(cpu) = resources.cpu() {
-        if cpu_is_set(cpu) {
-            needed.push(("cpu", "cpu"));
-        }
-        if cpuset_is_set(cpu) {
-            needed.push(("cpu.cpus", "cpuset"));
-        }
-    }
-    if resources.pids().is_some() {
-        needed.push(("pids", "pids"));
-    }
-    if resources.block_io().as_ref().is_some_and(block_is_set) {
-        needed.push(("blockIO", "io"));
-    }
-    if resources.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()) {
-        needed.push(("hugepageLimits", "hugetlb"));
-    }
+    let mut needed = controllers_needed(resources, "io");
     if resources.rdma().as_ref().is_some_and(|limits| !limits.is_empty()) {
         needed.push(("rdma", "rdma"));
     }

@@ -203,17 +203,6 @@ fn psi(pressure: Pressure) -> Psi {
 
 /// Every flag is there, if only as 0.
 fn cpuset(cpuset: Option<&CpusetStatistics>) -> Map<String, Value> {
-    const FLAGS: [&str; 9] = [
-        "cpu_exclusive",
-        "mem_hardwall",
-        "mem_exclusive",
-        "memory_migrate",
-        "memory_spread_page",
-        "memory_spread_slab",
-        "memory_pressure",
-        "sched_load_balance",
-        "sched_relax_domain_level",
-    ];
     let empty = CpusetStatistics::default();
     let cpuset = cpuset.unwrap_or(&empty);
     let mut fields = Map::new();
@@ -222,7 +211,7 @@ fn cpuset(cpuset: Option<&CpusetStatistics>) -> Map<String, Value> {
             fields.insert(name.to_owned(), list.clone().into());
         }
     }
-    for flag in FLAGS {
+    for flag in CpusetStatistics::FLAGS {
         let known = cpuset.flags.iter().find(|(name, _)| *name == flag);
         fields.insert(flag.to_owned(), known.map_or(0, |(_, value)| *value).into());
     }
