@@ -15,18 +15,22 @@ use serde_json::Value;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     // Nothing of ours but the API, so that it also drives a stock dockerd.
     ("cli", &["docker-api"]),
-    ("daemon", &["docker-server", "engine", "images", "network", "linux", "oci", "errors"]),
+    (
+        "daemon",
+        &["docker-server", "engine", "images", "network", "linux", "oci", "errors", "fail-points"],
+    ),
     ("docker-server", &["docker-api", "engine", "images", "network", "oci", "errors"]),
     // Not the runtime: it speaks to shims.
-    ("engine", &["shim", "images", "network", "linux", "oci", "errors"]),
-    ("shim", &["runtime", "linux", "oci", "errors"]),
-    ("runtime", &["linux", "oci", "errors"]),
-    ("images", &["linux", "oci", "errors"]),
-    ("network", &["linux", "errors"]),
+    ("engine", &["shim", "images", "network", "linux", "oci", "errors", "fail-points"]),
+    ("shim", &["runtime", "linux", "oci", "errors", "fail-points"]),
+    ("runtime", &["linux", "oci", "errors", "fail-points"]),
+    ("images", &["linux", "oci", "errors", "fail-points"]),
+    ("network", &["linux", "errors", "fail-points"]),
     ("docker-api", &["errors"]),
     ("oci", &["errors"]),
     ("errors", &[]),
     ("linux", &[]),
+    ("fail-points", &[]),
     // From outside: only through programs and the API.
     ("stories", &[]),
     ("xtask", &["linux", "stories"]),

@@ -51,6 +51,7 @@ pub(crate) fn daemon(invocation: &RunInvocation) -> Result<()> {
     let inherited = activation::inherited_sockets().context("cannot take systemd's sockets")?;
     let values = config_file::merge(invocation.config_file.as_deref(), &invocation.values)?;
     let settings = Settings::new(&values)?;
+    fail_points::announce().context("cannot write down the fail points")?;
     if invocation.validate {
         eprintln!("configuration OK");
         return Ok(());

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use fail_points::{Point, pass, reach};
 use jiff::Timestamp;
 use oci::{Digest, Reference};
 
@@ -66,6 +67,7 @@ pub(crate) fn keep(parts: &Parts, images: &[NewImage]) -> Result<Vec<Kept>, Keep
             kept.push(Kept { id, references: new.references.clone(), replaced });
         }
         parts.records.write(&changes).map_err(KeepError::Records)?;
+        pass(Point::LoadRecorded);
         Ok(kept)
     })
 }
@@ -86,7 +88,9 @@ fn write_config(parts: &Parts, raw: &[u8]) -> io::Result<ImageId> {
     if !place.exists() {
         let draft = parts.folders.unfinished_path();
         fs::write(&draft, raw)?;
+        reach(Point::LoadConfig)?;
         fs::rename(&draft, &place)?;
+        reach(Point::LoadConfigPlaced)?;
     }
     Ok(ImageId::new(digest))
 }

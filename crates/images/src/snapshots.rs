@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use errors::{Explain, Kind};
+use fail_points::{Point, pass, reach};
 use oci::Digest;
 
 use crate::folders::Folders;
@@ -94,10 +95,10 @@ pub(crate) fn get(parts: &Parts, name: &str) -> Result<Snapshot, SnapshotError> 
 /// Removes what was prepared under this name.
 pub(crate) fn discard(parts: &Parts, name: &str) -> Result<(), SnapshotError> {
     let place = place(&parts.folders, name)?;
-    parts
-        .folders
-        .remove(&place)
+    reach(Point::RemoveSnapshot)
+        .and_then(|()| parts.folders.remove(&place))
         .map_err(|source| SnapshotError::Discard { name: name.to_owned(), source })?;
+    pass(Point::RemoveSnapshotRemoved);
     // The image may have gone before the container; then its layers go now.
     if let Some(top) = parts.layers.forget_snapshot(name)
         && !parts.catalog().uses_layer(&top)
@@ -156,7 +157,9 @@ fn make(folders: &Folders, place: &Path, top: Option<&Digest>) -> io::Result<()>
             Some(top) => symlink(format!("../../layers/{}", top.hex()), draft.join("top")),
             None => folder(&draft.join("empty"), 0o755),
         })
+        .and_then(|()| reach(Point::CreateSnapshot))
         .and_then(|()| fs::rename(&draft, place));
+    pass(Point::CreateSnapshotMade);
     if made.is_err() {
         // Whatever is left here goes when the store is next opened.
         let _ = crate::removal::remove_tree(&draft);

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use fail_points::{Point, pass, reach};
+
 use super::errors::CreateError;
 use super::record::{self, Record, RecordedPhase};
 use super::requests::{CreateContainer, Created};
@@ -30,6 +32,7 @@ pub(crate) async fn create(
     check(parts, &request.spec)?;
     let id = ContainerId::random();
     let name = take_name(parts, request.name.as_deref(), &id)?;
+    pass(Point::CreateName);
     match make(parts, &id, &name, request).await {
         Ok(warnings) => Ok(Created { id, warnings }),
         Err(error) => {
@@ -93,6 +96,7 @@ async fn make(
             return Err(error);
         }
     };
+    pass(Point::CreateResolved);
     let limits = parts.settings.default_ulimits.iter().chain(&request.spec.limits.ulimits);
     let warnings = warnings::about_ulimits(limits);
     let record = Record {
@@ -126,6 +130,7 @@ async fn make(
         undo_folders(parts, id).await;
         return Err(CreateError::Record { source });
     }
+    pass(Point::CreateRecorded);
     let attributes = record.event_attributes();
     parts.registry.insert(supervisor::spawn(parts, record, None, recording));
     parts.events.publish(ObjectKind::Container, "create", id.as_str(), attributes);
@@ -147,7 +152,7 @@ async fn make_folders(
             .images
             .prepare(id.as_str(), &image_id)
             .map_err(|source| CreateError::Snapshot { source })?;
-        match fs::create_dir(&folder) {
+        match reach(Point::CreateFolder).and_then(|()| fs::create_dir(&folder)) {
             Ok(()) => Ok(snapshot),
             Err(source) => {
                 // The error that counts is the first.

@@ -8,6 +8,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use fail_points::{Point, reach};
+
 use super::bundle::same_path;
 use super::errors::{CreateError, MountError};
 use super::spec::{ContainerSpec, MountSource, MountSpec};
@@ -156,13 +158,15 @@ async fn fill(
 ) -> Result<(), MountError> {
     let (folder, target) = (volume.mountpoint.clone(), mount.target.clone());
     let lowers = snapshot.lowers.clone();
-    blocking(move || crate::volumes::fill_from_image(&folder, &lowers, &target)).await.map_err(
-        |source| MountError::Fill {
-            volume: volume.name.clone(),
-            path: mount.target.clone(),
-            source,
-        },
-    )
+    let filled = blocking(move || {
+        reach(Point::CreateFill)?;
+        crate::volumes::fill_from_image(&folder, &lowers, &target)
+    });
+    filled.await.map_err(|source| MountError::Fill {
+        volume: volume.name.clone(),
+        path: mount.target.clone(),
+        source,
+    })
 }
 
 /// A folder inside a volume. A symlink in the volume must not lead out of it.

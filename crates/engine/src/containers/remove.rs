@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use fail_points::{Point, pass, reach};
+
 use super::ContainerId;
 use super::errors::RemoveError;
 use super::record::Record;
@@ -24,6 +26,7 @@ pub(super) async fn remove(
 ) -> Result<(), RemoveError> {
     let id = ContainerId::from_record(&record.id);
     let name = record.name.clone();
+    pass(Point::RemoveBegin);
     {
         let parts = Arc::clone(parts);
         blocking(move || remove_files(&parts, &id, &name)).await?;
@@ -48,10 +51,13 @@ pub(super) async fn remove(
 
 /// Removes the record, and then what speaks of the container's last run.
 async fn remove_record(parts: &Arc<Parts>, record: &Record) -> Result<(), RemoveError> {
+    pass(Point::RemoveRecord);
     let removed = parts.metadata.remove(CONTAINERS, &record.id).await;
     removed.map_err(|source| RemoveError::Record { source })?;
+    pass(Point::RemoveRecordRemoved);
     let (parts, id) = (Arc::clone(parts), ContainerId::from_record(&record.id));
     blocking(move || start::remove_run_folder_of(&parts, &id)).await;
+    pass(Point::RemoveRunFolder);
     Ok(())
 }
 
@@ -61,6 +67,7 @@ fn remove_files(parts: &Parts, id: &ContainerId, name: &str) -> Result<(), Remov
         .images
         .discard(id.as_str())
         .map_err(|source| RemoveError::Snapshot { name: name.to_owned(), source })?;
+    reach(Point::RemoveFolder).map_err(files)?;
     match fs::remove_dir_all(parts.settings.container_folder(id)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(files(error)),
         _ => Ok(()),

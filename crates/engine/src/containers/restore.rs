@@ -16,6 +16,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use fail_points::{Point, pass};
 use shim::client::{ConnectError, Watch};
 
 use super::ContainerId;
@@ -38,32 +39,61 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
     let found = {
         let parts = Arc::clone(parts);
         blocking(move || {
+            pass(Point::RestoreOrphans);
             remove_orphans(&parts, &known);
             records.into_iter().map(|record| find(&parts, record)).collect::<Vec<_>>()
         })
         .await
     };
+    tidy(parts, &found).await;
     let mut containers = Vec::with_capacity(found.len());
     for (record, running) in found {
         let id = ContainerId::from_record(&record.id);
         if parts.registry.reserve_name(&record.name, &id).is_err() {
             tracing::error!(container = %id, name = record.name, "two containers have one name");
         }
-        let removes_itself = running.is_none()
-            && (record.phase == RecordedPhase::Removing
-                || (record.spec.remove_at_end && record.phase != RecordedPhase::Created));
+        let removes_itself = running.is_none() && removes_itself(&record);
         let wants_restart = running.is_none() && !removes_itself && wants_restart(&record);
         let container = supervisor::spawn(parts, record, running, None);
         parts.registry.insert(container.clone());
         containers.push((container, removes_itself, wants_restart));
     }
+    pass(Point::RestoreCollect);
     if let Err(error) = parts.networks.collect() {
         tracing::warn!(error = errors::chain(&error), "cannot remove an earlier engine's networks");
     }
     for (container, removes_itself, wants_restart) in containers {
+        pass(Point::RestoreResume);
         resume(container, removes_itself, wants_restart).await;
     }
     Ok(())
+}
+
+/// Removes the run folders of what has ended, once it is on the disk how: until then the folder
+/// is what a next engine would know it from. That of a container which is to go stays until its
+/// record has.
+async fn tidy(parts: &Arc<Parts>, found: &[(Record, Option<Running>)]) {
+    if let Err(error) = parts.metadata.settle().await {
+        tracing::error!(error = errors::chain(&error), "cannot record how containers have ended");
+        return;
+    }
+    pass(Point::RestoreRecorded);
+    let has_ended = |(record, running): &&(Record, Option<Running>)| {
+        running.is_none() && !removes_itself(record)
+    };
+    let ended: Vec<_> = found
+        .iter()
+        .filter(has_ended)
+        .map(|(record, _)| ContainerId::from_record(&record.id))
+        .collect();
+    let parts = Arc::clone(parts);
+    blocking(move || ended.iter().for_each(|id| start::remove_run_folder_of(&parts, id))).await;
+}
+
+/// Whether a container that has ended is to be removed.
+fn removes_itself(record: &Record) -> bool {
+    record.phase == RecordedPhase::Removing
+        || (record.spec.remove_at_end && record.phase != RecordedPhase::Created)
 }
 
 /// Goes on with what an earlier engine did not get to.
@@ -129,6 +159,7 @@ fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
     match watch(&folder) {
         Ok((state, watch)) => {
             let running = adopt(parts, &record, &folder, state, watch);
+            pass(Point::RestoreAdopted);
             (record, Some(running))
         }
         Err(reason) => {
@@ -185,7 +216,9 @@ fn adopt(
 
 /// Takes over how a container ended while nobody looked.
 fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
+    pass(Point::RestoreBury);
     let cleaned = shim::client::clean_up(folder);
+    pass(Point::RestoreBuried);
     let state = match cleaned {
         Ok(cleaned) => cleaned.last_state,
         Err(error) => {
@@ -197,9 +230,6 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
             None
         }
     };
-    if let Err(error) = start::remove_run_folder(folder) {
-        tracing::warn!(container = record.id, %error, "cannot remove a run folder");
-    }
     let Some(state) = state else {
         // It died before it had a container.
         if record.phase == RecordedPhase::Live {

@@ -18,6 +18,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fail_points::{Point, pass, reach};
 use shim::client::{LaunchError, Launched, StartDescriptors};
 use shim::protocol::{self, AttachOptions, Failure, FailureKind, Launch};
 
@@ -142,7 +143,9 @@ impl Start {
     fn run(mut self) -> Result<Running, StartError> {
         let folder = self.parts.settings.run_folder(&self.id);
         make_run_folder(&folder)?;
-        let result = self.run_in(&folder);
+        let result = reach(Point::StartFolder)
+            .map_err(|source| StartError::Prepare { what: "run folder", source })
+            .and_then(|()| self.run_in(&folder));
         if result.is_err() {
             undo(&self.parts, &self.id, &folder);
         }
@@ -156,6 +159,7 @@ impl Start {
         let shared_memory = self.share_memory(folder)?;
         let config = self.config(&etc, shared_memory)?;
         let launch = self.launch_document()?;
+        pass(Point::StartConfigured);
         let has_own_network = connection.namespace.is_some() && self.joined.network.is_none();
         let descriptors = StartDescriptors {
             network_namespace: connection.namespace,
@@ -168,6 +172,7 @@ impl Start {
                     LaunchError::Failed(failure) => StartError::Runtime { failure },
                     source => StartError::Launch { source },
                 })?;
+        pass(Point::StartLaunched);
         Ok(self.running(folder, launched, connection.attachment, has_own_network))
     }
 
@@ -238,6 +243,7 @@ impl Start {
         let text = serde_json::to_vec(&attachment.record)
             .expect("an attachment's record has string keys only");
         fs::write(folder.join(NETWORK_FILE), text)
+            .and_then(|()| reach(Point::StartAttached))
             .map_err(|source| StartError::Prepare { what: "run folder", source })?;
         Ok(Connection {
             namespace: Some(attachment.netns),
@@ -268,6 +274,8 @@ impl Start {
         write(&files.hostname, network::hostname::build(&hostname))?;
         write(&files.hosts, self.hosts(&hostname, attachment)?)?;
         write(&files.resolv_conf, self.resolv_conf())?;
+        reach(Point::StartFiles)
+            .map_err(|source| StartError::Prepare { what: "files in /etc", source })?;
         Ok(files)
     }
 
@@ -344,7 +352,8 @@ impl Start {
             rustix::mount::mount("shm", &path, "tmpfs", flags, Some(options.as_c_str()))
                 .map_err(io::Error::from)
         });
-        made.map_err(|source| StartError::Prepare { what: "shared memory", source })?;
+        made.and_then(|()| reach(Point::StartSharedMemory))
+            .map_err(|source| StartError::Prepare { what: "shared memory", source })?;
         Ok(Some(path))
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use fail_points::{Point, pass, reach};
 use jiff::Timestamp;
 
 use super::store::encode;
@@ -87,7 +88,7 @@ fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result
 }
 
 async fn make(parts: &Arc<Parts>, view: &VolumeView) -> Result<(), VolumeError> {
-    match fs::create_dir_all(&view.mountpoint) {
+    match fs::create_dir_all(&view.mountpoint).and_then(|()| reach(Point::CreateVolume)) {
         Ok(()) => {}
         Err(source) => {
             return Err(VolumeError::Files { doing: "create", name: view.name.clone(), source });
@@ -97,7 +98,9 @@ async fn make(parts: &Arc<Parts>, view: &VolumeView) -> Result<(), VolumeError> 
         .metadata
         .put(VOLUMES, &view.name, encode(view))
         .await
-        .map_err(|source| VolumeError::Record { name: view.name.clone(), source })
+        .map_err(|source| VolumeError::Record { name: view.name.clone(), source })?;
+    pass(Point::CreateVolumeRecorded);
+    Ok(())
 }
 
 /// Removes a volume that no container uses. With `force`, one that is not there is removed
@@ -120,9 +123,11 @@ pub(crate) async fn remove(parts: &Arc<Parts>, name: &str, force: bool) -> Resul
 /// Removes a volume whose last user is on its own way out.
 pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), VolumeError> {
     let folder = parts.settings.data_root.join("volumes").join(name);
-    let removed = blocking(move || match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    let removed = blocking(move || {
+        match reach(Point::RemoveVolume).and_then(|()| fs::remove_dir_all(&folder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     })
     .await;
     removed.map_err(|source| VolumeError::Files {
@@ -130,6 +135,7 @@ pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), 
         name: name.to_owned(),
         source,
     })?;
+    pass(Point::RemoveVolumeRecord);
     parts
         .metadata
         .remove(VOLUMES, name)

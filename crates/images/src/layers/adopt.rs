@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use fail_points::{Point, reach};
 use oci::Digest;
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
@@ -68,11 +69,13 @@ impl<'a> Leases<'a> {
             unsettled: Some(this_boot()),
         };
         let place = self.parts.folders.layer(&chain_id);
+        reach(Point::LoadLayer).map_err(ArchiveError::Write)?;
         self.parts
             .layers
             .adopt(chain_id, record, unpacked.draft.path(), &place)
             .map_err(ArchiveError::Write)?;
         self.held.push(chain_id);
+        reach(Point::LoadLayerPlaced).map_err(ArchiveError::Write)?;
         Ok((chain_id, record))
     }
 }

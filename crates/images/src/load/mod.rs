@@ -11,6 +11,7 @@ mod tests;
 use std::io::{self, Read};
 
 use errors::{Explain, Kind};
+use fail_points::{Point, reach};
 use oci::{Digest, Reference, ReferenceError};
 
 use crate::image::{ImageId, parse_config};
@@ -122,6 +123,7 @@ pub(crate) fn load(
     let platform: Option<Platform> = platform.map(str::parse).transpose()?;
     let mut contents =
         archive::read(&parts.folders, archive, progress).map_err(LoadError::Archive)?;
+    reach(Point::LoadRead).map_err(LoadError::Keep)?;
     let wanted = read_documents(&contents, platform.as_ref())?;
     let mut leases = Leases::new(parts);
     let mut images = Vec::new();

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use fail_points::{Point, pass, reach};
+
 use super::device::Device;
 use super::endpoint::{self, INTERFACE, Plan};
 use super::publish::{Owner, Publication};
@@ -52,10 +54,17 @@ impl Bridge {
 
     fn attach_begun(&self, request: &AttachRequest) -> Result<Attachment, AttachError> {
         let device = self.ready()?;
+        let connect = |source| AttachError::Connect {
+            step: "prepare the connection",
+            container: request.container_name.clone(),
+            source,
+        };
+        reach(Point::StartNetwork).map_err(connect)?;
         let (plan, spare) = self.plan_or_spare(request, device)?;
         let mut record = self.record(request, &plan);
         let result = self.reserve_ports(&record, request).and_then(|publication| {
             record.ports = publication.ports;
+            reach(Point::StartPorts).map_err(connect)?;
             let netns = self.connect(&plan, &record, spare)?;
             Ok((netns, publication.held))
         });
@@ -194,10 +203,12 @@ impl Bridge {
             Some(netns) => netns,
             None => endpoint::make(plan).map_err(|it| failed(it.step, it.source))?,
         };
+        reach(Point::StartLink).map_err(|source| failed("make the link", source))?;
         // Last, so that nothing but closing the descriptor has to be undone before it.
         self.firewall
             .publish(&targets(record))
             .map_err(|source| failed("publish the ports", source.into()))?;
+        pass(Point::StartPublished);
         flows::lead_to(record);
         Ok(netns)
     }

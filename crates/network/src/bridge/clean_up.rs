@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use fail_points::{Point, pass};
 use linux::netlink::Error;
 use linux::route::{Changes, Route};
 use rustix::io::Errno;
@@ -18,6 +19,7 @@ impl Bridge {
         let Some(record) = self.book().endpoints.remove(container_id) else { return Ok(()) };
         let ports: Vec<HostPort> = record.ports.iter().map(HostPort::from).collect();
         let withdrawn = self.firewall.withdraw(&ports);
+        pass(Point::StopWithdrawn);
         flows::lead_away_from(&record);
         // Free only now: another container's port must not be withdrawn.
         self.publisher.release(&record.ports);

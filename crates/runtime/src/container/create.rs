@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use fail_points::{Point, reach};
 use linux::namespaces::Namespaces;
 use linux::process::{Cloned, clone_process};
 use oci::runtime::Hooks;
@@ -60,7 +61,10 @@ pub fn create(request: CreateRequest<'_>) -> Result<Container, CreateError> {
     if request.hierarchies == Hierarchies::All {
         cgroup.make_every_folder()?;
     }
-    match clone_child(request, &plan, &cgroup) {
+    let cloned = reach(Point::StartCgroup)
+        .map_err(ProcessError::system("make the cgroup"))
+        .and_then(|()| clone_child(request, &plan, &cgroup));
+    match cloned {
         Ok(birth) => birth.into_container(&plan, cgroup),
         Err(error) => {
             // The first error is the one to tell.
@@ -272,7 +276,9 @@ impl Birth<'_> {
         if has_rules_first {
             self.set_device_rules(plan, cgroup)?;
         }
+        reach(Point::StartCloned).map_err(ProcessError::system("clone the process"))?;
         driver.admit(self.pid)?;
+        reach(Point::StartAdmitted).map_err(ProcessError::system("admit the process"))?;
         affinity::reset(self.pid);
         if let Some(service) = resctrl::Group::of(self.id, self.spec)? {
             service.make(self.spec)?;
@@ -292,6 +298,7 @@ impl Birth<'_> {
             driver.limit(&plan.resources)?;
         }
         self.await_ready(plan, warnings, terminal)?;
+        reach(Point::StartReady).map_err(ProcessError::system("hear of the process"))?;
         if driver.counts_memory_from_birth() {
             // What setting up has taken is freed by now or counts; before, it could have
             // run into a small limit.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use errors::{Explain, Kind};
+use fail_points::{Point, reach};
 
 use super::connection::{CallError, Connection, Watch};
 use super::lock;
@@ -167,12 +168,15 @@ pub fn launch(
     let last_words = lock::take(folder)
         .map_err(|source| LaunchError::Write { path: folder.join(files::LAST_WORDS), source })?
         .ok_or_else(|| LaunchError::ShimLives { folder: folder.to_owned() })?;
+    let step = |source| LaunchError::Write { path: folder.to_owned(), source };
+    reach(Point::StartFork).map_err(step)?;
     // The shim reads the files when it is told to start.
     let shim = program
         .fork(folder, theirs.as_fd(), last_words.as_fd(), || write_files(folder, config, launch))?;
     // From here on they are the shim's alone.
     drop((theirs, last_words));
-    match start(ours, descriptors) {
+    let told = reach(Point::StartForked).map_err(step).and_then(|()| start(ours, descriptors));
+    match told {
         Ok((state, watch)) => Ok(Launched { state, watch, shim }),
         Err(error) => Err(give_up(&shim, folder, error)),
     }

@@ -71,6 +71,7 @@ impl Nursery {
         let child = Command::new(format!("/proc/self/fd/{}", view.as_raw_fd()))
             .arg0(program)
             .env_clear()
+            .envs(fail_points::environment())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

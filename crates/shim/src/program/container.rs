@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use errors::chain;
+use fail_points::{Point, reach};
 use oci::runtime::Process;
 use runtime::{Container, CreateError, CreateRequest, ExecProcess, ExecRequest, Root};
 use rustix::io::Errno;
@@ -42,6 +43,7 @@ pub(crate) fn create(
         terminal_size: launch.terminal_size,
     };
     let (mut stdio, process_stdio) = streams.make(events).map_err(internal)?;
+    reach(Point::StartStreams).map_err(internal)?;
     remove_volatile_mark(&launch.rootfs);
     let (id, root) = (&launch.container_id, root(&launch.rootfs));
     let request = CreateRequest {

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use fail_points::{Point, reach};
 use shim::protocol::{Answer, Failure};
 use shim::wire;
 
@@ -84,6 +85,7 @@ struct Places {
 
 impl Places {
     fn make() -> Result<Self, Failure> {
+        reach(Point::StartPlaces).map_err(container::internal)?;
         let events = EventLoop::new().map_err(container::internal)?;
         let control = Control::listen(&events).map_err(container::internal)?;
         let record = Record::begin(Path::new(".")).map_err(container::internal)?;

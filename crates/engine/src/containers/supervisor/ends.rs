@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fail_points::{Point, pass};
 use shim::protocol::{self, What};
 
 use super::super::errors::RemoveError;
@@ -57,6 +58,7 @@ impl Supervisor {
 
     /// The process has ended; `true` if the container goes with it.
     pub(super) async fn note_end(&mut self, state: protocol::State) -> bool {
+        pass(Point::StopHeard);
         self.forget_execs();
         tracing::debug!(
             container = %self.id, exit_code = state.exit_code, "a container's process has ended"
@@ -77,6 +79,7 @@ impl Supervisor {
             return false;
         }
         self.release().await;
+        pass(Point::StopReleased);
         if std::mem::take(&mut self.is_stopping) {
             self.tell("stop", []);
         }
@@ -107,7 +110,9 @@ impl Supervisor {
         let (id, record) = (self.id.clone(), self.record.encode());
         let generation = self.generation;
         tokio::spawn(async move {
-            match parts.metadata.put(CONTAINERS, id.as_str(), record).await {
+            let recorded = parts.metadata.put(CONTAINERS, id.as_str(), record).await;
+            pass(Point::StopRecordedEnd);
+            match recorded {
                 // The container may have been removed meanwhile, with its folder.
                 Ok(()) => drop(queue.send(Message::EndRecorded { generation }).await),
                 Err(error) => tracing::error!(
@@ -121,6 +126,7 @@ impl Supervisor {
     pub(super) async fn tidy(&self) {
         let (parts, id) = (Arc::clone(&self.parts), self.id.clone());
         blocking(move || start::remove_run_folder_of(&parts, &id)).await;
+        pass(Point::StopTidied);
     }
 
     /// The shim is gone without a word: so is the container, and somebody has to say so.

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use fail_points::{Point, pass};
 use shim::protocol::{self, Answer, AttachOptions, FailureKind};
 
 use super::super::errors::{ControlError, ExecError};
@@ -35,6 +36,7 @@ impl Supervisor {
             exit_code: None,
         });
         self.publish();
+        pass(Point::ExecCreated);
         Ok(id)
     }
 
@@ -73,7 +75,9 @@ impl Supervisor {
             terminal_size: terminal_size.or(spec.terminal_size),
         };
         self.tell_exec("exec_start", &spec, id);
+        pass(Point::ExecAsk);
         let answer = self.call(protocol::Request::Exec(request), descriptors).await;
+        pass(Point::ExecAnswered);
         let exec = self.exec(id).expect("only this task removes execs");
         let result = match answer {
             Ok(Answer::ExecStarted { pid }) => {

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fail_points::{Point, pass};
 use shim::protocol::{self, Answer, AttachOptions, FailureKind};
 use tokio::sync::{mpsc, watch};
 
@@ -213,6 +214,7 @@ impl Supervisor {
                 self.record.restart_count = 0;
                 self.take_over(running);
                 self.record_later();
+                pass(Point::StartRecorded);
                 self.tell_resources("mount", "connect");
                 self.tell("start", []);
                 tracing::debug!(container = %self.id, "a container was started");
@@ -307,6 +309,7 @@ impl Supervisor {
             patience: grace.map(|grace| grace.saturating_add(KILL_PATIENCE)),
         };
         self.is_stopping = true;
+        pass(Point::StopAsk);
         self.tell("kill", [("signal", signal.to_string())]);
         self.call(protocol::Request::Stop { signal, grace }, Vec::new()).await?;
         Ok(Some(ending))

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
+use fail_points::{Point, pass};
 use shim::protocol::{Phase, What};
 
 use super::{
@@ -17,6 +18,7 @@ impl Supervisor {
     pub(super) fn first_process_ended(&mut self) {
         let Some(run) = self.run.as_mut().filter(|run| run.ended.is_none()) else { return };
         let Some(exit_code) = container::exit_code(run.process.as_fd()) else { return };
+        pass(Point::StopEnded);
         // It stays readable for ever.
         let _ = run.process.want(None);
         run.ended = Some(Ended::now(exit_code));
@@ -56,6 +58,7 @@ impl Supervisor {
 
     pub(super) fn finish_exec(&mut self, index: usize) {
         let mut exec = self.execs.remove(index);
+        pass(Point::ExecEnded);
         let exit_code = exec.ended.map_or(KILLED_EXIT_CODE, |ended| ended.exit_code);
         exec.stdio.read_rest(None);
         self.take_leave_of(exec.stdio.into_clients());
@@ -87,7 +90,9 @@ impl Supervisor {
             log.finish();
         }
         self.take_leave_of(run.stdio.into_clients());
+        pass(Point::StopDelete);
         delete(run.container);
+        pass(Point::StopDeleted);
         self.end_execs();
         self.kill_at = None;
 
@@ -118,9 +123,11 @@ impl Supervisor {
         self.restart_at = None;
         self.state.phase = Phase::Exited;
         self.record();
+        pass(Point::StopRecorded);
         if let Err(error) = Control::remove_socket() {
             eprintln!("cannot remove the shim's socket: {error}");
         }
+        pass(Point::StopSocket);
         // It is a lock as well, by which it is known that we are in charge. No longer.
         if let Ok(null) = open_null() {
             let _ = rustix::stdio::dup2_stderr(null);
@@ -129,6 +136,7 @@ impl Supervisor {
         self.held.clear();
         self.network_namespace = None;
         self.tell(What::Exited);
+        pass(Point::StopTold);
     }
 
     /// Additional processes do not outlive the container.
@@ -147,8 +155,12 @@ impl Supervisor {
 
     pub(super) fn restart(&mut self) {
         self.restart_at = None;
+        pass(Point::RestartDue);
         match self.start(Vec::new()) {
-            Ok(()) => self.tell(What::Started),
+            Ok(()) => {
+                pass(Point::RestartStarted);
+                self.tell(What::Started);
+            }
             // As in Docker: what cannot be started is not tried again.
             Err(failure) => {
                 self.record_failed_start(&failure);

@@ -25,6 +25,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+use fail_points::{Point, pass, reach};
 use runtime::{Container, OutOfMemoryEvents};
 use rustix::event::PollFlags;
 use serde_json::Value;
@@ -191,7 +192,10 @@ impl Supervisor {
         launcher: OwnedFd,
         attach: Vec<(AttachOptions, OwnedFd)>,
     ) -> bool {
-        let outcome = self.open_log().and_then(|()| self.start(attach));
+        let outcome = self
+            .open_log()
+            .and_then(|()| reach(Point::StartLog).map_err(internal))
+            .and_then(|()| self.start(attach));
         // A launcher that is gone is no reason not to run: the next daemon finds us.
         let launcher = self.control.add(launcher, &self.events).ok();
         let answer = match outcome {
@@ -204,7 +208,9 @@ impl Supervisor {
             }
         };
         if let Some(launcher) = launcher {
+            pass(Point::StartExecuted);
             self.control.answer(launcher, &answer, None);
+            pass(Point::StartAnswered);
             self.control.set_watching(launcher);
         }
         matches!(answer, Answer::Started(_))
@@ -268,10 +274,12 @@ impl Supervisor {
         }
         self.state.cgroup_paths = container.cgroup().paths();
         self.record();
-        let watched = container::pidfd_of(&container).and_then(|pidfd| {
-            let token = Token::Process(ProcessKey::FIRST);
-            Ok(self.events.watch(pidfd, token, Some(Readiness::IN))?)
-        });
+        let watched = reach(Point::StartSupervised)
+            .and_then(|()| container::pidfd_of(&container))
+            .and_then(|pidfd| {
+                let token = Token::Process(ProcessKey::FIRST);
+                Ok(self.events.watch(pidfd, token, Some(Readiness::IN))?)
+            });
         match watched {
             Ok(process) => {
                 let out_of_memory = self.watch_memory(&container);

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+use fail_points::{Point, pass, reach};
 use oci::runtime::LinuxResources;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -142,6 +143,7 @@ impl Supervisor {
             return;
         }
         self.record();
+        pass(Point::StopSignal);
         if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
             // It may be ending by itself.
             let _ = linux::signals::send(run.container.pidfd(), signal);
@@ -149,6 +151,7 @@ impl Supervisor {
             self.thaw_if_paused();
             let kill_at = grace.and_then(|grace| Instant::now().checked_add(grace));
             self.kill_at = self.kill_at.into_iter().chain(kill_at).min();
+            pass(Point::StopSignalled);
         }
     }
 
@@ -221,9 +224,11 @@ impl Supervisor {
             (None, _) => None,
             (Some(_), None) => return Err(no_descriptor()),
         };
+        reach(Point::ExecStreams).map_err(internal)?;
         let key = self.next_key;
         let (started, mut stdio) = container::exec(&run.container, key, request, &self.events)?;
         self.next_key = key_after(key);
+        pass(Point::ExecStarted);
         let mut told = Vec::new();
         if let Some((options, stream)) = attach {
             // A client that cannot be attached is closed, which it notices.
@@ -237,6 +242,7 @@ impl Supervisor {
         self.state.execs.retain(|exec| exec.id != id);
         self.state.execs.push(ExecState { id, pid, exit_code: None });
         self.record();
+        pass(Point::ExecRecorded);
         self.client_events(key, &told);
         Ok(pid)
     }
