@@ -173,6 +173,20 @@ impl Host {
         client.finish()
     }
 
+    /// Types a command that only our own client has, whichever engine the story is about.
+    #[track_caller]
+    pub fn wharf_only(&self, line: &str) -> Outcome {
+        let mut client = Client::start(self.client_of(&Self::wharf(), words::split(line)), line);
+        client.ends_input();
+        client.finish()
+    }
+
+    /// As [`Host::wharf_only`], in a terminal.
+    #[track_caller]
+    pub fn wharf_only_terminal(&self, line: &str) -> TerminalClient {
+        TerminalClient::start(&self.client_of(&Self::wharf(), words::split(line)), line)
+    }
+
     /// As [`Host::spawn`], with the stock docker client.
     #[track_caller]
     pub fn spawn_stock(&self, line: &str) -> Client {

@@ -188,6 +188,10 @@ pub struct State {
     /// 0 to 255; 128+n for a signal.
     pub exit_code: Option<i32>,
     pub oom_killed: bool,
+    /// The most memory that the last run used at once, in bytes; known of a run that was killed
+    /// (by the kernel for want of memory, or with SIGKILL).
+    #[serde(default)]
+    pub memory_peak: Option<u64>,
     /// Why a start (or restart) failed.
     #[serde(default)]
     pub error: Option<String>,

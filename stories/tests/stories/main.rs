@@ -3,6 +3,7 @@
 mod attach;
 mod crash;
 mod daemon_flags;
+mod debug;
 mod events;
 mod exec;
 mod images;
@@ -19,6 +20,7 @@ mod run;
 mod stock_client;
 mod system;
 mod volumes;
+mod why;
 
 /// A file that is not named above would not be compiled, and nobody would notice.
 #[test]

@@ -89,6 +89,7 @@ pub(crate) static OVERVIEW: Overview = Overview {
         &container::COMMIT,
         &completion::COMPLETION,
         &container::CREATE,
+        &container::DEBUG,
         &container::DIFF,
         &system::EVENTS,
         &container::EXPORT,
@@ -112,6 +113,7 @@ pub(crate) static OVERVIEW: Overview = Overview {
         &container::UNPAUSE,
         &container::UPDATE,
         &container::WAIT,
+        &container::WHY,
     ],
     global: &GLOBAL,
 };

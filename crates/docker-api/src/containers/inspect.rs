@@ -56,6 +56,12 @@ pub struct ContainerState {
     pub pid: i32,
     pub exit_code: i32,
     pub error: String,
+    /// Ours: what to do about the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_hint: Option<String>,
+    /// Ours: the most bytes of memory that the last run used at once, if it was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_peak: Option<u64>,
     pub started_at: String,
     pub finished_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]

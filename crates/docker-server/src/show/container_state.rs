@@ -19,6 +19,8 @@ pub(super) fn state(view: &StateView) -> ContainerState {
         pid: view.pid,
         exit_code: view.exit_code,
         error: view.error.clone(),
+        error_hint: view.error_hint.clone(),
+        memory_peak: view.memory_peak,
         started_at: time_text(view.started_at),
         finished_at: time_text(view.finished_at),
         health: None,
@@ -97,7 +99,9 @@ mod tests {
             pid: 0,
             exit_code: 3,
             oom_killed: false,
+            memory_peak: None,
             error: String::new(),
+            error_hint: None,
             started_at: Some(now),
             finished_at: Some(now),
         };

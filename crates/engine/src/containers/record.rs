@@ -34,7 +34,11 @@ pub(crate) struct Record {
     pub(crate) was_stopped: bool,
     pub(crate) exit_code: i32,
     pub(crate) oom_killed: bool,
+    #[serde(default)]
+    pub(crate) memory_peak: Option<u64>,
     pub(crate) error: String,
+    #[serde(default)]
+    pub(crate) error_hint: Option<String>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) restart_count: u32,

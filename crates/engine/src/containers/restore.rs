@@ -245,6 +245,8 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
     record.finished_at =
         state.finished_at.and_then(timestamp).or_else(|| Some(jiff::Timestamp::now()));
     record.oom_killed = state.oom_killed;
+    record.memory_peak = state.memory_peak;
+    record.error_hint = None;
     record.restart_count = state.restart_count;
     record.was_stopped |= state.stop_requested;
     record.exit_code = if ended_properly { state.exit_code.unwrap_or(LOST_EXIT_CODE) } else { 137 };

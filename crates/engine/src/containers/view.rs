@@ -81,8 +81,12 @@ pub struct StateView {
     pub pid: i32,
     pub exit_code: i32,
     pub oom_killed: bool,
+    /// The most bytes of memory that the last run used at once, if it was killed.
+    pub memory_peak: Option<u64>,
     /// Why the last start failed, or why it ended without its own doing.
     pub error: String,
+    /// What to do about that.
+    pub error_hint: Option<String>,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
 }

@@ -86,6 +86,7 @@ mod tests {
             finished_at: None,
             exit_code: None,
             oom_killed: false,
+            memory_peak: None,
             error: None,
             warnings: Vec::new(),
             restart_count: 0,

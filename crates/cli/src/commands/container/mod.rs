@@ -5,6 +5,7 @@ mod commit;
 mod create;
 mod creation;
 mod creation_flags;
+mod debug;
 mod diff;
 mod exec;
 mod export;
@@ -26,10 +27,12 @@ mod top;
 mod unpause;
 mod update;
 mod wait;
+mod why;
 
 pub(crate) use attach::ATTACH;
 pub(crate) use commit::COMMIT;
 pub(crate) use create::{CREATE, pull_request};
+pub(crate) use debug::DEBUG;
 pub(crate) use diff::DIFF;
 pub(crate) use exec::EXEC;
 pub(crate) use export::EXPORT;
@@ -48,6 +51,7 @@ pub(crate) use top::TOP;
 pub(crate) use unpause::UNPAUSE;
 pub(crate) use update::UPDATE;
 pub(crate) use wait::WAIT;
+pub(crate) use why::WHY;
 
 use crate::command_line::Command;
 
@@ -58,6 +62,7 @@ pub(crate) static GROUP: Command = Command::group(
         &ATTACH,
         &COMMIT,
         &CREATE,
+        &DEBUG,
         &DIFF,
         &EXEC,
         &EXPORT,
@@ -78,5 +83,6 @@ pub(crate) static GROUP: Command = Command::group(
         &UNPAUSE,
         &UPDATE,
         &WAIT,
+        &WHY,
     ],
 );

@@ -42,7 +42,7 @@ pub(crate) static RUN: Command =
 const STATUS_NOT_RUNNABLE: i32 = 126;
 const STATUS_NOT_FOUND: i32 = 127;
 
-fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
+pub(super) fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let mut request = create::request(session, parsed, "run")?;
     if parsed.switch("detach") {
         detach(parsed, &mut request.config)?;

@@ -250,6 +250,7 @@ impl Supervisor {
             _ => 128,
         };
         self.record.error = errors::chain(error);
+        self.record.error_hint = errors::Explain::hint(error);
         self.record_later();
         self.ends += 1;
         self.publish();
@@ -287,7 +288,9 @@ impl Supervisor {
             _ => state.exit_code.unwrap_or(record.exit_code),
         };
         record.oom_killed = state.oom_killed;
+        record.memory_peak = state.memory_peak;
         record.error = state.error.clone().unwrap_or_default();
+        record.error_hint = None;
         record.restart_count = state.restart_count;
         record.was_stopped |= state.stop_requested;
     }

@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use fail_points::{Point, pass};
+use runtime::Container;
 use shim::protocol::{Phase, What};
 
 use super::{
@@ -90,6 +91,10 @@ impl Supervisor {
             log.finish();
         }
         self.take_leave_of(run.stdio.into_clients());
+        if self.state.oom_killed || ended.exit_code == KILLED_EXIT_CODE {
+            // Its cgroup is the only one that knows, and goes now.
+            self.state.memory_peak = memory_peak(&run.container);
+        }
         pass(Point::StopDelete);
         delete(run.container);
         pass(Point::StopDeleted);
@@ -179,4 +184,9 @@ impl Supervisor {
             self.tell(What::OutOfMemory);
         }
     }
+}
+
+/// The most memory that the container used at once, in bytes, where its cgroup counts that.
+fn memory_peak(container: &Container) -> Option<u64> {
+    container.cgroup().statistics().ok()?.memory.used_max
 }

@@ -155,6 +155,7 @@ impl Supervisor {
             finished_at: None,
             exit_code: None,
             oom_killed: false,
+            memory_peak: None,
             error: None,
             warnings: Vec::new(),
             restart_count: launch.restart_count,
@@ -268,6 +269,7 @@ impl Supervisor {
         self.state.pid = pid;
         self.state.pid_start_ticks = shim::process::start_ticks(pid).unwrap_or_default();
         self.state.oom_killed = false;
+        self.state.memory_peak = None;
         self.state.error = None;
         if let Err(failure) = self.apply_updates(&container) {
             return Err(Box::new((container, failure)));
