@@ -1,6 +1,7 @@
 //! A host with a daemon of its own.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use crate::archive::FileSystem;
 use crate::client::Client;
 use crate::container::Container;
 use crate::engine::{Engine, on_path, stock_client, wharf_program};
+use crate::fail_points::{self, FailPoints};
 use crate::http::{self, Answer};
 use crate::leaks;
 use crate::network_namespace::NetworkNamespace;
@@ -48,6 +50,7 @@ pub struct Host {
     /// Short, since a socket's path may have 108 characters only.
     folder: TempDir,
     daemon: RefCell<Option<Child>>,
+    fail_points: Option<FailPoints>,
 }
 
 /// A host to be started.
@@ -57,6 +60,7 @@ pub struct HostBuilder {
     is_bare: bool,
     namespace: Option<Rc<NetworkNamespace>>,
     programs: Option<PathBuf>,
+    has_fail_points: bool,
 }
 
 impl HostBuilder {
@@ -88,16 +92,26 @@ impl HostBuilder {
         self
     }
 
+    /// With programs that can be made to fail.
+    #[must_use]
+    pub fn fail_points(mut self) -> Self {
+        self.has_fail_points = true;
+        self
+    }
+
     #[track_caller]
     pub fn start(self) -> Host {
         let namespace = self.namespace.unwrap_or_else(|| Rc::new(NetworkNamespace::new()));
+        let folder = tempfile::Builder::new().prefix("s").tempdir_in("/tmp").expect("/tmp exists");
+        let points = folder.path().join("points");
         let host = Host {
             engine: Engine::chosen(),
             programs: self.programs,
             flags: self.flags,
             namespace,
-            folder: tempfile::Builder::new().prefix("s").tempdir_in("/tmp").expect("/tmp exists"),
+            folder,
             daemon: RefCell::new(None),
+            fail_points: self.has_fail_points.then(|| FailPoints::new(points)),
         };
         host.start_daemon();
         if !self.is_bare {
@@ -298,8 +312,19 @@ impl Host {
     /// Asks the daemon without a client in between.
     #[track_caller]
     pub fn api(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let body = body.unwrap_or_default().as_bytes();
         let answer = http::ask(&self.socket(), method, path, body);
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Asks the daemon, which may die meanwhile: then there is no answer.
+    pub fn try_api(&self, method: &str, path: &str, body: &[u8]) -> Option<Answer> {
+        http::ask(&self.socket(), method, path, body).ok()
+    }
+
+    /// The points at which the programs can be made to fail.
+    pub fn fail_points(&self) -> &FailPoints {
+        self.fail_points.as_ref().expect("the host was built with them")
     }
 
     /// The daemon's socket.
@@ -356,19 +381,46 @@ impl Host {
     /// Starts the daemon and waits until it answers.
     #[track_caller]
     pub fn start_daemon(&self) {
+        let mut daemon = self.spawn_daemon();
+        eventually("the daemon to answer", || {
+            let ended = daemon.try_wait().expect("it is our child");
+            assert!(ended.is_none(), "the daemon ended at once: {}", self.last_words());
+            let answer = http::ask(&self.socket(), "GET", "/_ping", b"").ok()?;
+            (answer.status == 200).then_some(())
+        });
+        *self.daemon.borrow_mut() = Some(daemon);
+    }
+
+    fn spawn_daemon(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.path("log"));
         let log = log.expect("/tmp takes files");
         let mut command = self.daemon_command();
         command.stdin(Stdio::null());
         command.stdout(log.try_clone().expect("a descriptor can be copied")).stderr(log);
-        let mut daemon = command.spawn().expect("nsenter (util-linux) can be run");
-        eventually("the daemon to answer", || {
-            let ended = daemon.try_wait().expect("it is our child");
-            assert!(ended.is_none(), "the daemon ended at once: {}", self.last_words());
-            let answer = http::ask(&self.socket(), "GET", "/_ping", None).ok()?;
-            (answer.status == 200).then_some(())
+        command.spawn().expect("nsenter (util-linux) can be run")
+    }
+
+    /// Starts the daemon; `false` if it ended before it answered.
+    #[track_caller]
+    pub fn try_start_daemon(&self) -> bool {
+        let mut daemon = self.spawn_daemon();
+        let answers = eventually("the daemon to answer or to end", || {
+            if daemon.try_wait().expect("it is our child").is_some() {
+                return Some(false);
+            }
+            let answer = http::ask(&self.socket(), "GET", "/_ping", b"").ok()?;
+            (answer.status == 200).then_some(true)
         });
         *self.daemon.borrow_mut() = Some(daemon);
+        answers
+    }
+
+    /// Waits for the end of a daemon that is dying, and starts another.
+    #[track_caller]
+    pub fn restart_ended_daemon(&self) {
+        let mut daemon = self.daemon.borrow_mut().take().expect("there was a daemon");
+        eventually("the daemon's end", || daemon.try_wait().expect("it is our child"));
+        self.start_daemon();
     }
 
     /// A command that runs a further daemon in this host's network, with no flags yet.
@@ -403,6 +455,9 @@ impl Host {
             command.arg("--config-file").arg(settings);
         }
         command.args(&self.flags);
+        if let Some(points) = &self.fail_points {
+            command.env(fail_points::VARIABLE, points.folder());
+        }
         command
     }
 
@@ -477,6 +532,53 @@ impl Host {
         let rules = String::from_utf8_lossy(&output.expect("nft runs").stdout).into_owned();
         let lists = rules.split("elements = {").skip(1).filter_map(|rest| rest.split('}').next());
         lists.flat_map(|list| list.split(',')).map(|element| element.trim().to_owned()).collect()
+    }
+
+    /// All that can be seen of the daemon's work from outside, but the records themselves.
+    pub fn traces(&self) -> BTreeSet<String> {
+        let mut traces: BTreeSet<String> = self.leaks().into_iter().collect();
+        // Their names are made up, and how many are kept ready is a matter of time.
+        traces.retain(|trace| !trace.starts_with("interface") && !trace.starts_with("supervisor"));
+        if self.veths().len() > SPARES_MAX + self.shims().len() {
+            traces.insert(format!("interfaces: {:?}", self.veths()));
+        }
+        for (root, depth) in [(self.data_root(), 2), (self.exec_root(), 3)] {
+            let paths = leaks::paths_below(&root, depth);
+            traces.extend(paths.iter().map(|path| format!("path: {}", path.display())));
+        }
+        let processes = leaks::processes_of(self.folder.path());
+        let programs = processes.iter().filter_map(|(_, line)| line.split(' ').next());
+        let mut programs: Vec<_> = programs.collect();
+        programs.sort_unstable();
+        traces.insert(format!("processes: {programs:?}"));
+        traces
+    }
+
+    /// Waits until the traces are these, or panics with the difference.
+    #[track_caller]
+    pub fn expect_traces(&self, expected: &BTreeSet<String>, after: &str) {
+        let end = Instant::now() + LEAVING;
+        loop {
+            let traces = self.traces();
+            if traces == *expected {
+                return;
+            }
+            if Instant::now() > end {
+                let more: Vec<_> = traces.difference(expected).collect();
+                let less: Vec<_> = expected.difference(&traces).collect();
+                panic!("after {after}: left behind {more:#?}, missing {less:#?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until no run of a container has a folder or a supervisor.
+    #[track_caller]
+    pub fn await_no_run_folders(&self) {
+        let folder = self.exec_root().join("containers");
+        eventually("the run folders to go", || {
+            (leaks::entries(&folder).is_empty() && self.shims().is_empty()).then_some(())
+        });
     }
 
     /// What is left for longer than leaving takes: a supervisor's last steps, the kernel's

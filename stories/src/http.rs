@@ -24,19 +24,13 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
     read_answer(stream)
 }
 
-/// Asks the daemon behind `socket`. A body is JSON.
-pub(crate) fn ask(
-    socket: &Path,
-    method: &str,
-    path: &str,
-    body: Option<&str>,
-) -> std::io::Result<Answer> {
+/// Asks the daemon behind `socket`. A body is JSON, or an archive.
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &[u8]) -> std::io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: story\r\nConnection: close\r\n")?;
-    let body = body.unwrap_or_default();
     write!(stream, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len())?;
-    stream.write_all(body.as_bytes())?;
+    stream.write_all(body)?;
     read_answer(stream)
 }
 

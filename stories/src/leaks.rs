@@ -64,6 +64,19 @@ fn cgroup_folders(parent: &str) -> Vec<PathBuf> {
     folders.filter(|folder| folder.is_dir()).collect()
 }
 
+/// Every path below `folder`, down to a depth.
+pub(crate) fn paths_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in entries(folder) {
+        // What goes meanwhile is gone.
+        if depth > 1 && path.symlink_metadata().is_ok_and(|status| status.is_dir()) {
+            found.extend(paths_below(&path, depth - 1));
+        }
+        found.push(path);
+    }
+    found
+}
+
 /// The entries of `folder`, if it exists.
 pub(crate) fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

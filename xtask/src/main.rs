@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fail_points;
 mod install;
 mod machine;
 mod programs;
@@ -28,6 +29,8 @@ enum Task {
     Demo,
     /// Checks everything: format, lints, tests, stories.
     Test(check::TestArguments),
+    /// Makes each step of a container's life fail, wait and die, and looks for what is left.
+    FailPoints,
     /// Measures speed and size against peers and the kernel's own floor.
     Bench(bench::BenchArguments),
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Install(arguments) => install::install(&arguments),
         Task::Demo => demo::demo(),
         Task::Test(arguments) => check::test(&arguments),
+        Task::FailPoints => fail_points::fail_points(),
         Task::Bench(arguments) => bench::bench(&arguments),
     };
     match result {

@@ -61,7 +61,9 @@ pub(crate) fn come_by(point: Point) -> io::Result<()> {
     if fs::rename(folder.join("armed").join(name), &fired).is_err() {
         return Ok(());
     }
-    match fs::read_to_string(fired).ok().as_deref().and_then(Action::parse) {
+    let text = fs::read_to_string(&fired).unwrap_or_default();
+    fs::write(fired, format!("{text} in {}", std::process::id()))?;
+    match Action::parse(&text) {
         Some(Action::Fail) if can_fail => Err(io::Error::other(format!("fail point {name}"))),
         Some(Action::Wait(pause)) => {
             std::thread::sleep(pause);

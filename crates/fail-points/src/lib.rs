@@ -20,7 +20,7 @@
 //! | `points` | [`announce`] | every point: its name and what it can do, a line each |
 //! | `reached/<point>` | the program | the point was come by |
 //! | `armed/<point>` | the test | `error`, `delay <milliseconds>` or `abort` |
-//! | `fired/<point>` | the program | the point did as told; its `armed` was renamed to this |
+//! | `fired/<point>` | the program | the point did as told, in which process; its `armed` was renamed to this |
 //!
 //! An armed point fires once, in whatever process comes by first: the rename decides. So a daemon
 //! that died at a point comes by it unharmed when it is started again.

@@ -87,9 +87,14 @@ fn write_config(parts: &Parts, raw: &[u8]) -> io::Result<ImageId> {
     let place = parts.folders.blob(&digest);
     if !place.exists() {
         let draft = parts.folders.unfinished_path();
-        fs::write(&draft, raw)?;
-        reach(Point::LoadConfig)?;
-        fs::rename(&draft, &place)?;
+        let written = fs::write(&draft, raw)
+            .and_then(|()| reach(Point::LoadConfig))
+            .and_then(|()| fs::rename(&draft, &place));
+        if let Err(error) = written {
+            // Should it stay, it goes when the store is next opened.
+            let _ = fs::remove_file(&draft);
+            return Err(error);
+        }
         reach(Point::LoadConfigPlaced)?;
     }
     Ok(ImageId::new(digest))

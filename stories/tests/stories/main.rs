@@ -6,6 +6,7 @@ mod daemon_flags;
 mod debug;
 mod events;
 mod exec;
+mod fail_points;
 mod images;
 mod inspect;
 mod leaks;

@@ -89,7 +89,7 @@ async fn make(
     request: CreateContainer,
 ) -> Result<Vec<String>, CreateError> {
     let snapshot = make_folders(parts, id, &request.image_id).await?;
-    let resolved = match mounts::resolve(parts, &request.spec, &snapshot).await {
+    let resolved = match mounts::resolve(parts, id, &request.spec, &snapshot).await {
         Ok(resolved) => resolved,
         Err(error) => {
             undo_folders(parts, id).await;
@@ -133,6 +133,11 @@ async fn make(
         return Err(CreateError::Record { source });
     }
     pass(Point::CreateRecorded);
+    if recording.is_none() {
+        crate::volumes::finish(parts, &resolved.made_volumes);
+    } else if !resolved.made_volumes.is_empty() {
+        crate::volumes::finish_when_recorded(parts, resolved.made_volumes);
+    }
     let attributes = record.event_attributes();
     parts.registry.insert(supervisor::spawn(parts, record, None, recording));
     parts.events.publish(ObjectKind::Container, "create", id.as_str(), attributes);

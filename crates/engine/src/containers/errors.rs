@@ -290,6 +290,8 @@ pub enum RemoveError {
     Files { name: String, source: io::Error },
     #[error("cannot remove the file system of container \"{name}\"")]
     Snapshot { name: String, source: images::SnapshotError },
+    #[error("cannot remove the volumes of container \"{name}\"")]
+    Volume { name: String, source: Box<crate::volumes::VolumeError> },
     #[error("cannot record the removal")]
     Record { source: crate::metadata::MetadataError },
 }
@@ -302,6 +304,7 @@ impl Explain for RemoveError {
             Self::Kill { .. }
             | Self::Files { .. }
             | Self::Snapshot { .. }
+            | Self::Volume { .. }
             | Self::Record { .. } => Kind::Internal,
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fail_points::{Point, reach};
 
+use super::ContainerId;
 use super::bundle::same_path;
 use super::errors::{CreateError, MountError};
 use super::spec::{ContainerSpec, MountSource, MountSpec};
@@ -30,11 +31,12 @@ pub(crate) struct Resolved {
 /// Decides every mount of a container. New volumes are made, and filled from the image.
 pub(crate) async fn resolve(
     parts: &Arc<Parts>,
+    id: &ContainerId,
     spec: &ContainerSpec,
     snapshot: &images::Snapshot,
 ) -> Result<Resolved, CreateError> {
     let mut resolved = Resolved::default();
-    match resolve_all(parts, spec, snapshot, &mut resolved).await {
+    match resolve_all(parts, id, spec, snapshot, &mut resolved).await {
         Ok(()) => Ok(resolved),
         Err(error) => {
             undo(parts, &resolved).await;
@@ -54,6 +56,7 @@ pub(crate) async fn undo(parts: &Arc<Parts>, resolved: &Resolved) {
 
 async fn resolve_all(
     parts: &Arc<Parts>,
+    id: &ContainerId,
     spec: &ContainerSpec,
     snapshot: &images::Snapshot,
     resolved: &mut Resolved,
@@ -71,7 +74,7 @@ async fn resolve_all(
                 bind_view(mount, path, propagation)
             }
             MountSource::Tmpfs { .. } => tmpfs_view(mount),
-            MountSource::Volume { .. } => volume_view(parts, mount, snapshot, resolved).await?,
+            MountSource::Volume { .. } => volume_view(parts, id, mount, snapshot, resolved).await?,
         };
         resolved.mounts.push(view);
     }
@@ -106,6 +109,7 @@ fn tmpfs_view(mount: &MountSpec) -> MountView {
 
 async fn volume_view(
     parts: &Arc<Parts>,
+    id: &ContainerId,
     mount: &MountSpec,
     snapshot: &images::Snapshot,
     resolved: &mut Resolved,
@@ -116,7 +120,7 @@ async fn volume_view(
         unreachable!("the caller has looked");
     };
     let existed = name.as_ref().is_some_and(|name| parts.volumes.get(name).is_ok());
-    let volume = crate::volumes::create(
+    let volume = crate::volumes::create_for(
         parts,
         CreateVolume {
             name: name.clone(),
@@ -124,6 +128,7 @@ async fn volume_view(
             options: driver_options.clone(),
             labels: labels.clone(),
         },
+        Some(id),
     )
     .await?;
     if !existed {

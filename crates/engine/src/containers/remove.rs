@@ -1,6 +1,6 @@
 //! Removing a container for good.
 //!
-//! Its record goes after its files, and its run folder after that: a removal that is interrupted
+//! Its record goes after its volumes and files, and its run folder after that: a removal that is interrupted
 //! leaves a container that can be removed again, and whose run folder tells the next engine that
 //! it had ended. Every step can be repeated.
 
@@ -27,6 +27,10 @@ pub(super) async fn remove(
     let id = ContainerId::from_record(&record.id);
     let name = record.name.clone();
     pass(Point::RemoveBegin);
+    // First: once the record is gone, nobody knows that they were its alone.
+    if volumes {
+        remove_anonymous_volumes(parts, record).await?;
+    }
     {
         let parts = Arc::clone(parts);
         blocking(move || remove_files(&parts, &id, &name)).await?;
@@ -42,9 +46,6 @@ pub(super) async fn remove(
         });
     } else {
         remove_record(parts, record).await?;
-    }
-    if volumes {
-        remove_anonymous_volumes(parts, record).await;
     }
     Ok(())
 }
@@ -75,15 +76,17 @@ fn remove_files(parts: &Parts, id: &ContainerId, name: &str) -> Result<(), Remov
 }
 
 /// A volume that another container has taken over stays.
-async fn remove_anonymous_volumes(parts: &Arc<Parts>, record: &Record) {
+async fn remove_anonymous_volumes(parts: &Arc<Parts>, record: &Record) -> Result<(), RemoveError> {
     for name in &record.anonymous_volumes {
         let is_taken_over =
             parts.registry.users_of_volume(name).iter().any(|user| user.as_str() != record.id);
         if is_taken_over {
             continue;
         }
-        if let Err(error) = crate::volumes::remove_unused(parts, name).await {
-            tracing::warn!(volume = name, error = errors::chain(&error), "cannot remove a volume");
-        }
+        crate::volumes::remove_unused(parts, name).await.map_err(|source| RemoveError::Volume {
+            name: record.name.clone(),
+            source: Box::new(source),
+        })?;
     }
+    Ok(())
 }

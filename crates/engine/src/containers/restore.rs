@@ -6,7 +6,7 @@
 //! 2. A run folder whose shim does not: the container has ended, with what the shim wrote
 //!    last. What it left is cleaned up.
 //! 3. A record of a live container without a run folder: the host was restarted.
-//! 4. A record that says its removal had begun, or a container that was to go at its end:
+//! 4. A record that says its removal had begun, or whose files are gone, or a container that was to go at its end:
 //!    it is removed.
 //! 5. Folders without a record: nobody's, and removed.
 //! 6. Restart policies apply to what has ended.
@@ -37,7 +37,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
     let records = read_records(parts)?;
     let known: HashSet<String> = records.iter().map(|record| record.id.clone()).collect();
     let found = {
-        let parts = Arc::clone(parts);
+        let (parts, known) = (Arc::clone(parts), known.clone());
         blocking(move || {
             pass(Point::RestoreOrphans);
             remove_orphans(&parts, &known);
@@ -62,6 +62,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
     if let Err(error) = parts.networks.collect() {
         tracing::warn!(error = errors::chain(&error), "cannot remove an earlier engine's networks");
     }
+    crate::volumes::collect(parts, &known).await;
     for (container, removes_itself, wants_restart) in containers {
         pass(Point::RestoreResume);
         resume(container, removes_itself, wants_restart).await;
@@ -100,7 +101,8 @@ fn removes_itself(record: &Record) -> bool {
 async fn resume(container: Container, removes_itself: bool, wants_restart: bool) {
     let view = container.view();
     if removes_itself {
-        let options = RemoveOptions { force: false, volumes: true };
+        // Those of an interrupted `rm -v` went first; those of any other are the user's.
+        let options = RemoveOptions { force: false, volumes: view.spec.remove_at_end };
         if let Err(error) = container.remove(options).await {
             tracing::warn!(
                 container = %view.id, error = errors::chain(&error), "cannot remove a container"
@@ -147,6 +149,10 @@ fn wants_restart(record: &Record) -> bool {
 fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
     let id = ContainerId::from_record(&record.id);
     let folder = parts.settings.run_folder(&id);
+    if parts.images.snapshot(id.as_str()).is_err() {
+        // Nothing but its removal takes its files away.
+        record.phase = RecordedPhase::Removing;
+    }
     if !folder.exists() {
         if record.phase == RecordedPhase::Live {
             record.phase = RecordedPhase::Exited;

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use fail_points::{Point, pass, reach};
 use jiff::Timestamp;
 
 use super::store::encode;
+use super::unfinished;
 use super::{CreateVolume, VolumeError, VolumeView};
-use crate::containers::{PruneFilter, Pruned, blocking, folder_size, random_id};
+use crate::containers::{ContainerId, PruneFilter, Pruned, blocking, folder_size, random_id};
 use crate::engine::Parts;
 use crate::events::ObjectKind;
 use crate::metadata::VOLUMES;
@@ -29,6 +31,16 @@ const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 pub(crate) async fn create(
     parts: &Arc<Parts>,
     request: CreateVolume,
+) -> Result<VolumeView, VolumeError> {
+    create_for(parts, request, None).await
+}
+
+/// As [`create`], for a container that is being made: a new volume is marked as
+/// [`unfinished`](super::unfinished).
+pub(crate) async fn create_for(
+    parts: &Arc<Parts>,
+    request: CreateVolume,
+    container: Option<&ContainerId>,
 ) -> Result<VolumeView, VolumeError> {
     let is_anonymous = request.name.as_deref().is_none_or(str::is_empty);
     let name = match request.name.filter(|name| !name.is_empty()) {
@@ -53,7 +65,7 @@ pub(crate) async fn create(
     if let Err(other) = parts.volumes.insert(view.clone()) {
         return Ok(*other);
     }
-    if let Err(error) = make(parts, &view).await {
+    if let Err(error) = make(parts, &view, container).await {
         parts.volumes.forget(&name);
         return Err(error);
     }
@@ -87,12 +99,16 @@ fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result
     }
 }
 
-async fn make(parts: &Arc<Parts>, view: &VolumeView) -> Result<(), VolumeError> {
-    match fs::create_dir_all(&view.mountpoint).and_then(|()| reach(Point::CreateVolume)) {
-        Ok(()) => {}
-        Err(source) => {
-            return Err(VolumeError::Files { doing: "create", name: view.name.clone(), source });
-        }
+async fn make(
+    parts: &Arc<Parts>,
+    view: &VolumeView,
+    container: Option<&ContainerId>,
+) -> Result<(), VolumeError> {
+    let folder = parts.settings.data_root.join("volumes").join(&view.name);
+    if let Err(source) = make_folders(&folder, view, container) {
+        // It holds nothing yet.
+        let _ = fs::remove_dir_all(&folder);
+        return Err(VolumeError::Files { doing: "create", name: view.name.clone(), source });
     }
     parts
         .metadata
@@ -101,6 +117,19 @@ async fn make(parts: &Arc<Parts>, view: &VolumeView) -> Result<(), VolumeError> 
         .map_err(|source| VolumeError::Record { name: view.name.clone(), source })?;
     pass(Point::CreateVolumeRecorded);
     Ok(())
+}
+
+fn make_folders(
+    folder: &Path,
+    view: &VolumeView,
+    container: Option<&ContainerId>,
+) -> io::Result<()> {
+    if let Some(container) = container {
+        fs::create_dir_all(folder)?;
+        unfinished::mark(folder, container)?;
+    }
+    fs::create_dir_all(&view.mountpoint)?;
+    reach(Point::CreateVolume)
 }
 
 /// Removes a volume that no container uses. With `force`, one that is not there is removed

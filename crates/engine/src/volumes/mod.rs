@@ -3,6 +3,7 @@
 mod changes;
 mod fill;
 mod store;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,9 +11,10 @@ use std::path::PathBuf;
 use errors::{Explain, Kind};
 use jiff::Timestamp;
 
-pub(crate) use changes::{create, prune, remove, remove_unused};
+pub(crate) use changes::{create, create_for, prune, remove, remove_unused};
 pub(crate) use fill::fill_from_image;
 pub(crate) use store::Volumes;
+pub(crate) use unfinished::{collect, finish, finish_when_recorded};
 
 /// A volume as everybody sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
