@@ -102,8 +102,13 @@ pub(crate) fn hostname() -> String {
     first_line("/proc/sys/kernel/hostname")
 }
 
-/// Bytes of memory that the host has.
+/// Bytes of memory that the host has, at the first look: statistics ask often.
 pub(crate) fn memory_total() -> u64 {
+    static TOTAL: OnceLock<u64> = OnceLock::new();
+    *TOTAL.get_or_init(read_memory_total)
+}
+
+fn read_memory_total() -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());

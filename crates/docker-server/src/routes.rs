@@ -75,6 +75,7 @@ static ROUTES: &[Route] = &[
     route!(GET, WithClient, "/containers/" * "/json", containers::inspect),
     route!(GET, WithClient, "/containers/" * "/top", containers::top),
     route!(GET, WithClient, "/containers/" * "/logs", containers::logs),
+    route!(GET, WithClient, "/containers/" * "/stats", containers::stats),
     route!(POST, ToTheEnd, "/containers/" * "/start", containers::start),
     route!(POST, ToTheEnd, "/containers/" * "/stop", containers::stop),
     route!(POST, ToTheEnd, "/containers/" * "/restart", containers::restart),

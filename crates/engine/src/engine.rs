@@ -19,6 +19,7 @@ use crate::images::{RemoveImage, RemoveImageError, Removed};
 use crate::logs::{LogQuery, LogStream, LogsError};
 use crate::metadata::Metadata;
 use crate::settings::Settings;
+use crate::statistics::{CpuReading, Readers, Usage};
 use crate::volumes::{CreateVolume, VolumeError, VolumeView, Volumes};
 
 /// A container host. Cheap to clone.
@@ -36,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) shims: shim::client::Program,
     pub(crate) registry: Registry,
     pub(crate) events: Events,
+    pub(crate) readers: Readers,
 }
 
 /// The engine could not be opened.
@@ -135,6 +137,7 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         volumes,
         registry: Registry::default(),
         events: Events::default(),
+        readers: Readers::default(),
     })
 }
 
@@ -266,6 +269,16 @@ impl Engine {
     /// Bytes of a container's own changes, and of the image below them.
     pub async fn container_size(&self, name: &str) -> Result<(u64, u64), ControlError> {
         crate::containers::size(&self.0, &self.0.registry.find(name)?).await
+    }
+
+    /// What a container has used so far; `None` while it does not run.
+    pub async fn container_usage(&self, name: &str) -> Result<Option<Usage>, LookupError> {
+        crate::statistics::usage(&self.0, name).await
+    }
+
+    /// Its processor time alone, which costs less.
+    pub async fn container_cpu(&self, name: &str) -> Result<Option<CpuReading>, LookupError> {
+        crate::statistics::cpu(&self.0, name).await
     }
 
     pub async fn prune_containers(&self, filter: PruneFilter) -> Pruned {

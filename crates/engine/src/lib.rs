@@ -17,6 +17,7 @@ mod logs;
 mod metadata;
 mod names;
 mod settings;
+pub mod statistics;
 pub mod volumes;
 
 pub use engine::{Engine, HostSummary, OpenError};

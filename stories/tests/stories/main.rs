@@ -18,6 +18,7 @@ mod ps_format;
 mod publish;
 mod restart_policy;
 mod run;
+mod stats;
 mod stock_client;
 mod system;
 mod volumes;

@@ -7,6 +7,7 @@ mod host_config;
 mod inspect;
 mod list;
 mod resources;
+mod stats;
 
 pub use config::{ContainerConfig, HealthConfig};
 pub use control::{
@@ -21,4 +22,8 @@ pub use inspect::{
 pub use list::{ContainerSummary, Port, SummaryHostConfig, SummaryNetworkSettings};
 pub use resources::{
     DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, WeightDevice,
+};
+pub use stats::{
+    BlkioStatEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats,
+    StatsResponse, StorageStats, ThrottlingData,
 };

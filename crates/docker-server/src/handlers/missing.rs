@@ -13,7 +13,6 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("/images/search", "", "searching registries"),
     ("/images/", "/push", "pushing images: there are no registries yet"),
     ("/distribution/", "/json", "asking registries about images"),
-    ("/containers/", "/stats", "statistics of containers"),
     ("/containers/", "/archive", "copying files to and from containers"),
     ("/containers/", "/export", "exporting containers"),
     ("/containers/", "/changes", "listing a container's changed files"),
@@ -65,7 +64,6 @@ mod tests {
     fn what_is_missing_is_named() {
         check("/build", 501, "building images");
         check("/build/cancel", 501, "building images");
-        check("/containers/x/stats", 501, "statistics");
         check("/swarm/init", 501, "swarm mode");
         check("/services/create", 503, "not a swarm manager");
         check("/builder", 404, "page not found");

@@ -75,6 +75,11 @@ pub(crate) fn has_early_wait(version: ApiVersion) -> bool {
     version >= EARLY_WAIT
 }
 
+/// Whether statistics can be asked for without a second reading to compare with.
+pub(crate) fn has_one_shot(version: ApiVersion) -> bool {
+    version > up_to_1_40::LAST
+}
+
 /// Whether a stop may name its signal, an exec its console's size, and a disk usage its kinds.
 pub(crate) fn has_stop_signals(version: ApiVersion) -> bool {
     version >= STREAM_TYPES

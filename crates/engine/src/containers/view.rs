@@ -28,6 +28,8 @@ pub struct View {
     pub attachment: Option<Arc<network::AttachmentRecord>>,
     /// How to join its network namespace (`nsenter --net=`), while it runs with one of its own.
     pub network_namespace: Option<PathBuf>,
+    /// Its folder in each cgroup hierarchy, while it runs.
+    pub cgroup_paths: Arc<[PathBuf]>,
     pub mounts: Arc<[MountView]>,
     pub restart_count: u32,
     pub execs: Vec<ExecId>,

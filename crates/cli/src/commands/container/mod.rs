@@ -22,6 +22,7 @@ mod restart;
 mod rm;
 mod run;
 mod start;
+mod stats;
 mod stop;
 mod top;
 mod unpause;
@@ -46,6 +47,7 @@ pub(crate) use restart::RESTART;
 pub(crate) use rm::RM;
 pub(crate) use run::RUN;
 pub(crate) use start::START;
+pub(crate) use stats::STATS;
 pub(crate) use stop::STOP;
 pub(crate) use top::TOP;
 pub(crate) use unpause::UNPAUSE;
@@ -78,6 +80,7 @@ pub(crate) static GROUP: Command = Command::group(
         &RM,
         &RUN,
         &START,
+        &STATS,
         &STOP,
         &TOP,
         &UNPAUSE,

@@ -7,6 +7,7 @@ mod filter;
 mod inspect;
 mod list;
 mod logs;
+mod stats;
 mod wait;
 
 pub(crate) use attach::attach;
@@ -17,6 +18,7 @@ pub(crate) use create::create;
 pub(crate) use inspect::{inspect, top};
 pub(crate) use list::list;
 pub(crate) use logs::logs;
+pub(crate) use stats::stats;
 pub(crate) use wait::wait;
 
 pub(super) use control::terminal_size;

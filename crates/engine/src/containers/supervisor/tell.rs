@@ -109,6 +109,8 @@ pub(super) fn view_of(
         },
         attachment: link.and_then(|link| link.attachment.clone()),
         network_namespace: link.and_then(|link| link.network_namespace.clone()),
+        cgroup_paths: link
+            .map_or_else(Arc::default, |link| link.state.cgroup_paths.as_slice().into()),
         mounts: Arc::clone(&record.mounts),
         restart_count: record.restart_count,
         execs: execs.iter().map(|exec| exec.id.clone()).collect(),
