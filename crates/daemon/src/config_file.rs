@@ -152,6 +152,8 @@ fn map_value(key: &str, value: Json) -> Result<String, Json> {
             let soft = number("soft").unwrap_or_default();
             Ok(format!("{soft}:{}", number("hard").unwrap_or(soft)))
         }
+        // What is in it is for whoever makes sense of it.
+        Json::Object(runtime) if key == "runtimes" => Ok(Json::Object(runtime).to_string()),
         other => Err(other),
     }
 }

@@ -15,6 +15,7 @@ mod options;
 mod ownership;
 mod proxies;
 mod run;
+mod runtimes;
 mod settings;
 mod values;
 

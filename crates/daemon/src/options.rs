@@ -70,6 +70,13 @@ const fn missing(name: &'static str, kind: Kind) -> OptionRow {
 use Kind::{Flag, List, Map, Number, Text};
 
 pub(crate) const OPTIONS: &[OptionRow] = &[
+    row(
+        "add-runtime",
+        "runtimes",
+        Map,
+        Support::Works,
+        "Runtime with runc's command line: name=path",
+    ),
     works("bip", Text, "Address and network of the default bridge, as in 172.17.0.1/16"),
     short('b', works("bridge", Text, "Name of the default network's bridge")),
     works("cgroup-parent", Text, "Cgroup under which containers' cgroups are made"),
@@ -91,7 +98,7 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
     ),
     works("default-cgroupns-mode", Text, "Cgroup namespace of containers: host or private"),
     works("default-ipc-mode", Text, "IPC namespace of containers: private"),
-    works("default-runtime", Text, "Runtime of containers: runc, which is built in"),
+    works("default-runtime", Text, "Runtime of containers (default runc, which is built in)"),
     works("default-shm-size", Text, "Size of /dev/shm in containers (default 64MiB)"),
     row(
         "default-ulimit",
@@ -147,7 +154,6 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
     accepted("iptables", Flag, "Rules are nftables', in a table of their own"),
     accepted("ip6tables", Flag, "Rules are nftables', in a table of their own"),
     accepted("ip-forward-no-drop", Flag, "The host's forwarding policy is left alone in any case"),
-    row("add-runtime", "runtimes", Map, Support::Missing, ""),
     missing("allow-direct-routing", Flag),
     row("authorization-plugin", "authorization-plugins", List, Support::Missing, ""),
     missing("bip6", Text),

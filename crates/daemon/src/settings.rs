@@ -78,9 +78,8 @@ impl Settings {
 
 /// Options of which some values work and others do not.
 fn refuse_unsupported_values(values: &Values) -> Result<()> {
-    let only: [(&str, &[&str]); 5] = [
+    let only: [(&str, &[&str]); 4] = [
         ("storage-driver", &["overlay2", "overlayfs"]),
-        ("default-runtime", &["runc"]),
         ("default-ipc-mode", &["private"]),
         ("default-cgroupns-mode", &[if has_unified_cgroups() { "private" } else { "host" }]),
         ("log-driver", &["json-file", "none"]),
@@ -120,6 +119,7 @@ fn engine_settings(values: &Values) -> Result<engine::Settings> {
         default_init: values.flag("init").unwrap_or(false),
         init_program: values.text("init-path").map(absolute).transpose()?,
         cgroup_parent: values.text("cgroup-parent").unwrap_or(DEFAULT_CGROUP_PARENT).to_owned(),
+        runtimes: crate::runtimes::read(values)?,
         labels: labels(values)?,
         data_root,
         exec_root,

@@ -167,6 +167,8 @@ pub struct IndexConfig {
 pub struct RuntimeInfo {
     #[serde(skip_serializing_if = "is_zero")]
     pub path: String,
+    #[serde(rename = "runtimeArgs", skip_serializing_if = "Vec::is_empty")]
+    pub runtime_args: Vec<String>,
     #[serde(skip_serializing_if = "has_no_entries")]
     pub status: Option<BTreeMap<String, String>>,
 }

@@ -88,5 +88,7 @@ fn circumstances(engine: &Engine, about: &About) -> Circumstances {
         shm_size: about.default_shm_size,
         log: settings.default_log.clone(),
         init: settings.default_init,
+        bridge_subnet: settings.network.bip,
+        runtimes: settings.runtimes.clone(),
     }
 }

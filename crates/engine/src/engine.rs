@@ -3,6 +3,7 @@
 //! This file is the list of everything an engine can do; each method is one call into the
 //! part that does it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use errors::{Explain, Kind};
@@ -11,7 +12,7 @@ use crate::containers::registry::Registry;
 use crate::containers::{
     AttachStreams, ClientStream, ContainerId, ControlError, CreateContainer, CreateError, Created,
     LookupError, Outcome, ProcessTable, PruneFilter, Pruned, RemoveError, RemoveOptions,
-    StartError, StopOptions, UpdateContainer, View, WaitCondition, WaitResult,
+    StartError, StopOptions, UnlinkError, UpdateContainer, View, WaitCondition, WaitResult,
 };
 use crate::events::{Events, Subscription};
 use crate::exec::{ExecId, ExecSpec, ExecView};
@@ -193,6 +194,21 @@ impl Engine {
 
     pub async fn rename_container(&self, name: &str, new_name: &str) -> Result<(), ControlError> {
         self.0.registry.find(name)?.rename(new_name).await
+    }
+
+    /// The links of a container, for people: the other one's name, and its alias here.
+    pub fn links_of(&self, view: &View) -> Vec<(String, String)> {
+        crate::containers::links::shown(&self.0, view)
+    }
+
+    /// Under which further names (`parent/alias`) containers are known, by their ids.
+    pub fn linked_names(&self, views: &[Arc<View>]) -> HashMap<String, Vec<String>> {
+        crate::containers::links::names(views)
+    }
+
+    /// Forgets the link called `parent/alias`.
+    pub async fn remove_link(&self, name: &str) -> Result<(), UnlinkError> {
+        crate::containers::links::remove(&self.0, name).await
     }
 
     pub async fn update_container(

@@ -16,10 +16,12 @@ pub mod images;
 mod logs;
 mod metadata;
 mod names;
+pub mod runtimes;
 mod settings;
 pub mod statistics;
 pub mod volumes;
 
 pub use engine::{Engine, HostSummary, OpenError};
 pub use logs::{LogEntry, LogQuery, LogStream, LogsError};
+pub use runtimes::{RuntimeProgram, Runtimes};
 pub use settings::Settings;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::containers::ContainerId;
 use crate::containers::spec::{LogConfig, Ulimit};
+use crate::runtimes::Runtimes;
 
 /// What an engine is told once, when it is opened.
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub struct Settings {
     pub init_program: Option<PathBuf>,
     /// The cgroup under which containers' cgroups are made, as in `/docker`.
     pub cgroup_parent: String,
+    pub runtimes: Runtimes,
     /// The daemon's labels.
     pub labels: Vec<String>,
 }

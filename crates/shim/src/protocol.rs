@@ -81,6 +81,9 @@ pub struct Launch {
     /// The runtime program to use in place of our own library, as `--runtime` named it.
     #[serde(default)]
     pub runtime: Option<PathBuf>,
+    /// Put before everything else on that program's command line.
+    #[serde(default)]
+    pub runtime_arguments: Vec<String>,
 }
 
 /// What a nursery is asked: to fork a shim. Two descriptors travel along: the shim's end of

@@ -3,7 +3,6 @@
 //! Each refuses what Docker's client refuses, in its words, and nothing more.
 
 pub(crate) mod booleans;
-pub(crate) mod capabilities;
 pub(crate) mod cpus;
 pub(crate) mod csv;
 pub(crate) mod devices;
@@ -11,6 +10,7 @@ pub(crate) mod domains;
 pub(crate) mod durations;
 pub(crate) mod environment;
 pub(crate) mod filters;
+pub(crate) mod gpus;
 pub(crate) mod hosts;
 pub(crate) mod key_values;
 pub(crate) mod labels;

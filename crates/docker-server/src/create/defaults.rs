@@ -66,7 +66,7 @@ pub(super) fn fill_in(
         mode.clone_into(&mut host.cgroupns_mode);
     }
     if host.runtime.is_empty() {
-        "runc".clone_into(&mut host.runtime);
+        circumstances.runtimes.default.clone_into(&mut host.runtime);
     }
     disable_labels(host);
     fill_in_resources(host, circumstances);

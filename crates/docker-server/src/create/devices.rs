@@ -1,7 +1,7 @@
 //! Devices of the host's in the container.
 
 use docker_api::containers::Resources;
-use engine::containers::spec::{DeviceRule, DeviceSpec};
+use engine::containers::spec::{DeviceRequest, DeviceRule, DeviceSpec};
 
 use super::Refusal;
 
@@ -23,6 +23,20 @@ pub(super) fn convert(resources: &Resources) -> Vec<DeviceSpec> {
                 "" => ALL_PERMISSIONS.to_owned(),
                 permissions => permissions.to_owned(),
             },
+        })
+        .collect()
+}
+
+/// Devices that are left to a driver to choose.
+pub(super) fn requests(resources: &Resources) -> Vec<DeviceRequest> {
+    resources
+        .device_requests
+        .iter()
+        .flatten()
+        .map(|request| DeviceRequest {
+            driver: request.driver.clone(),
+            ids: request.device_ids.clone().unwrap_or_default(),
+            capabilities: request.capabilities.clone().unwrap_or_default(),
         })
         .collect()
 }

@@ -45,6 +45,8 @@ pub(super) fn merge(
     if !image.volumes.is_empty() {
         add_names(&mut config.volumes, &image.volumes);
     }
+    // Docker shows the image's own where the container has none: nothing.
+    config.volumes.take_if(|volumes| volumes.is_empty());
     if config.stop_signal.is_empty() {
         config.stop_signal.clone_from(&image.stop_signal);
     }
@@ -61,6 +63,7 @@ fn add_names(set: &mut Option<BTreeMap<String, EmptyObject>>, names: &[String]) 
 /// The image's variables come after the user's, without those that the user names.
 fn merge_environment(config: &mut ContainerConfig, image: &[String]) {
     if image.is_empty() {
+        config.env.take_if(|variables| variables.is_empty());
         return;
     }
     fn name(variable: &str) -> &str {

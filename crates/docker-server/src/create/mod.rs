@@ -10,6 +10,7 @@
 mod cpu_list;
 mod defaults;
 mod devices;
+mod endpoints;
 mod limits;
 mod logging;
 mod merge;
@@ -20,6 +21,7 @@ mod ports;
 mod process;
 mod refusal;
 mod restart;
+mod runtime;
 mod security;
 mod signals;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use std::collections::BTreeMap;
 
 use docker_api::containers::{ContainerConfig, CreateRequest, HostConfig};
 use docker_api::networks::EndpointSettings;
+use engine::Runtimes;
 use engine::containers::ContainerSpec;
 use engine::containers::spec::LogConfig;
 
@@ -53,6 +56,9 @@ pub(crate) struct Circumstances {
     pub(crate) shm_size: u64,
     pub(crate) log: LogConfig,
     pub(crate) init: bool,
+    /// The default network's, if somebody chose it.
+    pub(crate) bridge_subnet: Option<network::Cidr>,
+    pub(crate) runtimes: Runtimes,
 }
 
 /// A container ready to be made.
@@ -95,7 +101,10 @@ pub(crate) fn check(
     warnings.extend(limits::check(&mut host.resources, circumstances, false)?);
     warnings.extend(namespaces::check(&host)?);
     unsupported::check(&config, &host)?;
-    warnings.extend(networking::check(&mut config, &host, &mut endpoints)?);
+    namespaces::check_sysctls(&host)?;
+    namespaces::check_storage(&host)?;
+    runtime::check(&circumstances.runtimes, &host.runtime)?;
+    warnings.extend(networking::check(&mut config, &host, &mut endpoints, circumstances)?);
     Ok(Checked { config, host, endpoints, warnings })
 }
 
@@ -109,7 +118,7 @@ impl Checked {
         let Self { mut config, mut host, endpoints, mut warnings } = self;
         warnings.extend(merge::merge(&mut config, image)?);
         defaults::fill_in(&mut config, &mut host, circumstances);
-        let hidden_tmpfs = host.tmpfs.iter().flatten().map(|(target, _)| target.clone()).collect();
+        let hidden_tmpfs = mounts::hidden_tmpfs(&host);
         let summary = Summary { exposed_ports: ports::exposed(&config, &host)?, hidden_tmpfs };
         let spec = spec(&config, &host, &endpoints, circumstances)?;
         let document = Document { summary, config, host_config: host, endpoints };
@@ -120,7 +129,7 @@ impl Checked {
 fn spec(
     config: &ContainerConfig,
     host: &HostConfig,
-    endpoints: &BTreeMap<String, EndpointSettings>,
+    networks: &BTreeMap<String, EndpointSettings>,
     circumstances: &Circumstances,
 ) -> Result<ContainerSpec, Refusal> {
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
@@ -133,7 +142,7 @@ fn spec(
         labels: config.labels.clone().unwrap_or_default(),
         annotations: host.annotations.clone().unwrap_or_default(),
         namespaces: namespaces::convert(host),
-        network: networking::convert(config, host, endpoints)?,
+        network: networking::convert(config, host, networks)?,
         mounts: mounts::convert(config, host)?,
         volumes_from: mounts::volumes_from(host)?,
         read_only_root: host.readonly_rootfs,
@@ -141,12 +150,26 @@ fn spec(
         limits: limits::convert(&host.resources),
         devices: devices::convert(&host.resources),
         device_rules: devices::rules(&host.resources)?,
-        sysctls: host.sysctls.clone().unwrap_or_default(),
+        device_requests: devices::requests(&host.resources),
+        sysctls: sysctls(host, networks),
         restart: restart::convert(&host.restart_policy)?,
         remove_at_end: host.auto_remove,
         init: host.init.unwrap_or(circumstances.init),
         stop_signal: signals::stop_signal(config)?,
         stop_timeout: process::stop_timeout(config),
         cgroup_parent: text(&host.resources.cgroup_parent),
+        runtime: text(&host.runtime),
     })
+}
+
+/// The user's own kernel parameters, and those of the container's end of its network.
+fn sysctls(
+    host: &HostConfig,
+    networks: &BTreeMap<String, EndpointSettings>,
+) -> BTreeMap<String, String> {
+    let mut sysctls = host.sysctls.clone().unwrap_or_default();
+    if let Some(endpoint) = networks.get(&host.network_mode) {
+        sysctls.extend(endpoints::sysctls(endpoint));
+    }
+    sysctls
 }

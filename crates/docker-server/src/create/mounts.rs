@@ -42,10 +42,11 @@ pub(super) fn convert(
         add(&mut mounts, &mut targets, from_mount(mount)?)?;
     }
     for (target, options) in host.tmpfs.iter().flatten() {
+        // One of `--mount` in the same place wins, as in Docker.
         let spec = from_tmpfs(target, options);
-        // A volume in the same place wins, as in Docker.
-        if targets.insert(spec.target.clone()) {
-            mounts.push(spec);
+        let same = mounts.iter().find(|own| own.target == spec.target);
+        if !same.is_some_and(|own| matches!(own.source, MountSource::Tmpfs { .. })) {
+            add(&mut mounts, &mut targets, spec)?;
         }
     }
     for (target, _) in config.volumes.iter().flatten() {
@@ -55,6 +56,15 @@ pub(super) fn convert(
         }
     }
     Ok(mounts)
+}
+
+/// Targets of `--tmpfs`, which Docker does not show among the mounts; those of `--mount` it does.
+pub(super) fn hidden_tmpfs(host: &HostConfig) -> Vec<String> {
+    let is_mounted = |target: &str| {
+        host.mounts.iter().flatten().any(|mount| clean_path(&mount.target) == clean_path(target))
+    };
+    let targets = host.tmpfs.iter().flatten().map(|(target, _)| target.clone());
+    targets.filter(|target| !is_mounted(target)).collect()
 }
 
 fn add(
@@ -101,6 +111,12 @@ fn from_bind(text: &str, driver: &str) -> Result<MountSpec, Refusal> {
         ))
     })?;
     let options: Vec<&str> = mode.split(',').collect();
+    if let Some(field) = foreign_option(kind, &options) {
+        return Err(Refusal::unclassified(format!(
+            "invalid volume specification: '{text}': invalid mount config for type {kind:?}: \
+             field {field} must not be specified"
+        )));
+    }
     let source = if kind == "bind" {
         let propagation = options.iter().find(|option| PROPAGATIONS.contains(option));
         MountSource::Bind {
@@ -129,6 +145,15 @@ fn from_bind(text: &str, driver: &str) -> Result<MountSpec, Refusal> {
         read_only: options.contains(&"ro"),
         mode: mode.to_owned(),
     })
+}
+
+/// What of the mode is of another kind of mount.
+fn foreign_option(kind: &str, options: &[&str]) -> Option<&'static str> {
+    let propagates = options.iter().any(|option| PROPAGATIONS.contains(option));
+    match kind {
+        "bind" => options.contains(&"nocopy").then_some("VolumeOptions"),
+        _ => propagates.then_some("BindOptions"),
+    }
 }
 
 /// At most one option of each kind.
@@ -171,9 +196,7 @@ fn from_mount(mount: &Mount) -> Result<MountSpec, Refusal> {
         "bind" => (bind(mount).map_err(|reason| invalid(&reason))?, ""),
         "volume" => (named_volume(mount, invalid)?, VOLUME_MODE),
         "tmpfs" => (tmpfs(mount).map_err(|reason| invalid(&reason))?, ""),
-        kind @ ("image" | "cluster" | "npipe") => {
-            return Err(Refusal::unsupported(format!("mounts of type {kind}")));
-        }
+        "image" => return Err(Refusal::unsupported("mounts of type image")),
         _ => return Err(invalid("mount type unknown")),
     };
     Ok(MountSpec {

@@ -68,6 +68,37 @@ pub(super) fn check_isolation(host: &HostConfig) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A parameter of one interface is its endpoint's: only the network knows what it is called.
+pub(super) fn check_sysctls(host: &HostConfig) -> Result<(), Refusal> {
+    for (name, _) in host.sysctls.iter().flatten() {
+        let mut parts = name.splitn(5, '.');
+        let (net, interface) = (parts.next(), parts.nth(2));
+        let is_numbered = interface
+            .and_then(|interface| interface.strip_prefix("eth"))
+            .is_some_and(|number| !number.is_empty() && number.parse::<u32>().is_ok());
+        if net == Some("net") && is_numbered {
+            return Err(Refusal::unclassified(format!(
+                "interface specific sysctl setting {name:?} must be supplied using driver option \
+                 'com.docker.network.endpoint.sysctls'"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A container's file system can only be limited with project quotas, which need a file system
+/// made for them.
+pub(super) fn check_storage(host: &HostConfig) -> Result<(), Refusal> {
+    let options = host.storage_opt.iter().flatten();
+    match options.map(|(name, _)| name).next() {
+        None => Ok(()),
+        Some(name) if name.eq_ignore_ascii_case("size") => Err(Refusal::unclassified(
+            "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+        )),
+        Some(name) => Err(Refusal::unclassified(format!("Unknown option {name}"))),
+    }
+}
+
 /// Checks the modes, and answers with warnings.
 pub(super) fn check(host: &HostConfig) -> Result<Vec<String>, Refusal> {
     check_ipc(&host.ipc_mode)?;

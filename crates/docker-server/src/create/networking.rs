@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use docker_api::containers::{ContainerConfig, HostConfig};
 use docker_api::networks::EndpointSettings;
-use engine::containers::spec::{NetworkMode, NetworkSpec};
-use network::MacAddress;
+use engine::containers::spec::{LinkSpec, NetworkMode, NetworkSpec};
 
-use super::{Refusal, ports};
+use super::{Circumstances, Refusal, endpoints, ports};
 
 /// What users write for the address under which a container reaches the host.
 const HOST_GATEWAY: &str = "host-gateway";
@@ -18,14 +17,16 @@ const HOST_GATEWAY: &str = "host-gateway";
 pub(super) fn check(
     config: &mut ContainerConfig,
     host: &HostConfig,
-    endpoints: &mut BTreeMap<String, EndpointSettings>,
+    networks: &mut BTreeMap<String, EndpointSettings>,
+    circumstances: &Circumstances,
 ) -> Result<Vec<String>, Refusal> {
-    let warnings = move_mac_address(config, host, endpoints)?;
-    if endpoints.len() > 1 {
+    check_links(host)?;
+    let warnings = move_mac_address(config, host, networks)?;
+    if networks.len() > 1 {
         return Err(Refusal::unsupported("connecting a container to several networks"));
     }
-    for (name, endpoint) in endpoints.iter() {
-        check_endpoint(name, endpoint, host)?;
+    for (name, endpoint) in networks.iter() {
+        endpoints::check(name, endpoint, host, circumstances.bridge_subnet)?;
     }
     Ok(warnings)
 }
@@ -87,58 +88,13 @@ fn move_mac_address(
     Ok(vec!["The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.".to_owned()])
 }
 
-/// Only a hardware address can be chosen on the networks that there are.
-fn check_endpoint(
-    name: &str,
-    endpoint: &EndpointSettings,
-    host: &HostConfig,
-) -> Result<(), Refusal> {
-    fn has_items<T>(list: &Option<Vec<T>>) -> bool {
-        list.as_ref().is_some_and(|list| !list.is_empty())
-    }
-    let ipam = endpoint.ipam_config.clone().unwrap_or_default();
-    let has_address = !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty();
-    if has_address || has_items(&ipam.link_local_ips) {
-        return Err(Refusal::new(
-            "user specified IP address is supported on user defined networks only",
-        ));
-    }
-    if has_items(&endpoint.aliases) {
-        return Err(Refusal::new(
-            "network-scoped alias is supported only for containers in user defined networks",
-        ));
-    }
-    if has_items(&endpoint.links) {
-        return Err(Refusal::unsupported("links between containers (--link)"));
-    }
-    if endpoint.driver_opts.as_ref().is_some_and(|options| !options.is_empty()) {
-        return Err(Refusal::unsupported("options of a network's driver (--network driver-opt=…)"));
-    }
-    if name != host.network_mode {
-        return Err(Refusal::unsupported(format!(
-            "connecting a container to {name} beside {}",
-            host.network_mode
-        )));
-    }
-    mac_address(endpoint).map(drop)
-}
-
-fn mac_address(endpoint: &EndpointSettings) -> Result<Option<String>, Refusal> {
-    if endpoint.mac_address.is_empty() {
-        return Ok(None);
-    }
-    match endpoint.mac_address.parse::<MacAddress>() {
-        Ok(address) => Ok(Some(address.to_string())),
-        Err(_) => Err(Refusal::new(format!("invalid MAC address: {}", endpoint.mac_address))),
-    }
-}
-
 pub(super) fn convert(
     config: &ContainerConfig,
     host: &HostConfig,
-    endpoints: &BTreeMap<String, EndpointSettings>,
+    networks: &BTreeMap<String, EndpointSettings>,
 ) -> Result<NetworkSpec, Refusal> {
     let mode = match host.network_mode.as_str() {
+        _ if config.network_disabled => NetworkMode::None,
         "none" => NetworkMode::None,
         "host" => NetworkMode::Host,
         name => match name.strip_prefix("container:") {
@@ -148,7 +104,7 @@ pub(super) fn convert(
     };
     let servers = host.dns.iter().flatten().map(|text| dns_server(text));
     let hosts = host.extra_hosts.iter().flatten().map(|text| extra_host(text));
-    let endpoint = endpoints.get(&host.network_mode);
+    let endpoint = networks.get(&host.network_mode);
     // Ports of a network that others own are theirs to publish.
     let ports = match mode {
         NetworkMode::Network(_) => ports::published(config, host)?,
@@ -156,7 +112,12 @@ pub(super) fn convert(
     };
     Ok(NetworkSpec {
         mode,
-        mac_address: endpoint.map(mac_address).transpose()?.flatten(),
+        mac_address: endpoint
+            .map(|endpoint| endpoints::mac_address(&host.network_mode, endpoint))
+            .transpose()?
+            .flatten(),
+        exposed_ports: ports::exposed_numbers(config, host)?,
+        links: links(host, networks)?,
         ports,
         dns: servers.collect::<Result<_, _>>()?,
         dns_search: host.dns_search.clone().unwrap_or_default(),
@@ -165,22 +126,58 @@ pub(super) fn convert(
     })
 }
 
+/// The host's network has no names of its own to add to.
+fn check_links(host: &HostConfig) -> Result<(), Refusal> {
+    if host.network_mode == "host" && host.links.iter().flatten().next().is_some() {
+        return Err(Refusal::new(
+            "conflicting options: host type networking can't be used with links. This would \
+             result in undefined behavior",
+        ));
+    }
+    Ok(())
+}
+
+/// Links of the container's and, as newer clients ask for them, of its endpoint's.
+fn links(
+    host: &HostConfig,
+    networks: &BTreeMap<String, EndpointSettings>,
+) -> Result<Vec<LinkSpec>, Refusal> {
+    let endpoint = networks.get(&host.network_mode);
+    let further = endpoint.and_then(|endpoint| endpoint.links.as_ref());
+    let all = host.links.iter().flatten().chain(further.into_iter().flatten());
+    all.map(|text| link(text)).collect()
+}
+
+/// `name`, `name:alias`, or `/name:/whoever/alias` as inspect shows it.
+fn link(text: &str) -> Result<LinkSpec, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::unclassified("empty string specified for links"));
+    }
+    let (container, alias) = text.split_once(':').unwrap_or((text, text));
+    if alias.contains(':') && text.contains(':') {
+        return Err(Refusal::unclassified(format!("bad format for links: {text}")));
+    }
+    let (container, alias) = match container.strip_prefix('/') {
+        Some(bare) => (bare, alias.rsplit('/').next().unwrap_or_default()),
+        None => (container, alias),
+    };
+    Ok(LinkSpec { container: container.to_owned(), name: String::new(), alias: alias.to_owned() })
+}
+
 fn dns_server(text: &str) -> Result<IpAddr, Refusal> {
     text.trim().parse().map_err(|_| Refusal::new(format!("{text} is not an ip address")))
 }
 
-/// `name:address`, `name=address`, or `name:host-gateway`.
+/// `name:address` or `name:host-gateway`. Other spellings are the client's to translate.
 fn extra_host(text: &str) -> Result<(String, String), Refusal> {
-    let split = text.split_once('=').or_else(|| text.split_once(':'));
-    let Some((name, address)) = split.filter(|(name, _)| !name.is_empty()) else {
+    let Some((name, address)) = text.split_once(':').filter(|(name, _)| !name.is_empty()) else {
         return Err(Refusal::new(format!("bad format for add-host: {text:?}"))
             .with_hint("it looks like `name:address`"));
     };
-    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    if bare != HOST_GATEWAY && bare.parse::<IpAddr>().is_err() {
+    if address != HOST_GATEWAY && address.parse::<IpAddr>().is_err() {
         return Err(Refusal::new(format!("invalid IP address in add-host: {address:?}")));
     }
-    Ok((name.to_owned(), bare.to_owned()))
+    Ok((name.to_owned(), address.to_owned()))
 }
 
 #[cfg(test)]
@@ -188,11 +185,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn links_are_read_as_docker_reads_them() {
+        let read = |text| link(text).map(|link| (link.container, link.alias)).unwrap();
+        let pair = |name: &str, alias: &str| (name.to_owned(), alias.to_owned());
+        assert_eq!(read("db"), pair("db", "db"));
+        assert_eq!(read("db:sql"), pair("db", "sql"));
+        assert_eq!(read("/db:/web/sql"), pair("db", "sql"));
+        assert_eq!(link("a:b:c").unwrap_err().message(), "bad format for links: a:b:c");
+        assert_eq!(link("").unwrap_err().message(), "empty string specified for links");
+    }
+
+    #[test]
     fn hosts_are_read_as_docker_reads_them() {
         let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());
         assert_eq!(extra_host("a:1.2.3.4").unwrap(), pair("a", "1.2.3.4"));
         assert_eq!(extra_host("a:::1").unwrap(), pair("a", "::1"));
-        assert_eq!(extra_host("a=[::1]").unwrap(), pair("a", "::1"));
+        assert_eq!(
+            extra_host("a=1.2.3.4").unwrap_err().message(),
+            "bad format for add-host: \"a=1.2.3.4\""
+        );
         assert_eq!(extra_host("a:host-gateway").unwrap(), pair("a", "host-gateway"));
         assert_eq!(extra_host("x").unwrap_err().message(), "bad format for add-host: \"x\"");
         assert_eq!(

@@ -33,6 +33,22 @@ impl ContainerPort {
 
 /// Every port that is exposed, for people to see: those to publish are exposed as well.
 pub(super) fn exposed(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>, Refusal> {
+    Ok(exposed_ports(config, host)?.into_iter().map(ContainerPort::name).collect())
+}
+
+/// The same, for programs.
+pub(super) fn exposed_numbers(
+    config: &ContainerConfig,
+    host: &HostConfig,
+) -> Result<Vec<(u16, Protocol)>, Refusal> {
+    let ports = exposed_ports(config, host)?.into_iter();
+    Ok(ports.map(|port| (port.number, port.protocol)).collect())
+}
+
+fn exposed_ports(
+    config: &ContainerConfig,
+    host: &HostConfig,
+) -> Result<Vec<ContainerPort>, Refusal> {
     let mut ports = Vec::new();
     for (text, _) in config.exposed_ports.iter().flatten() {
         ports.extend(expand(text)?);
@@ -42,7 +58,7 @@ pub(super) fn exposed(config: &ContainerConfig, host: &HostConfig) -> Result<Vec
     }
     ports.sort_unstable();
     ports.dedup();
-    Ok(ports.into_iter().map(ContainerPort::name).collect())
+    Ok(ports)
 }
 
 /// An image may expose a range, as in `8000-8010/tcp`.

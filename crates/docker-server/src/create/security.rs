@@ -63,6 +63,7 @@ pub(super) fn convert(host: &HostConfig) -> Result<SecuritySpec, Refusal> {
         capabilities_add: capabilities(host.cap_add.as_deref(), "CapAdd")?,
         capabilities_drop: capabilities(host.cap_drop.as_deref(), "CapDrop")?,
         no_new_privileges: false,
+        writable_cgroups: host.privileged,
         seccomp: SeccompProfile::Default,
         apparmor_profile: None,
         masked_paths: host.masked_paths.clone().unwrap_or_default(),
@@ -98,6 +99,10 @@ fn apply(security: &mut SecuritySpec, text: &str) -> Result<(), Refusal> {
             security.no_new_privileges = true;
             return Ok(());
         }
+        "writable-cgroups" => {
+            security.writable_cgroups = true;
+            return Ok(());
+        }
         "disable" => return Ok(()),
         _ => {}
     }
@@ -109,12 +114,11 @@ fn apply(security: &mut SecuritySpec, text: &str) -> Result<(), Refusal> {
         "no-new-privileges" => {
             security.no_new_privileges = parse_bool(value).ok_or_else(|| malformed(2))?;
         }
-        // Without SELinux there is nothing to disable.
-        "label" if value == "disable" => {}
+        // Without SELinux there is nothing to label, and Docker takes every word of it.
+        "label" if value == "disable" || !has_selinux() => {}
         "label" => return Err(Refusal::unsupported("SELinux labels (--security-opt label=…)")),
-        "systempaths" if value == "unconfined" => {
-            security.masked_paths.clear();
-            security.read_only_paths.clear();
+        "writable-cgroups" => {
+            security.writable_cgroups = parse_bool(value).ok_or_else(|| malformed(2))?;
         }
         _ => return Err(malformed(2)),
     }
@@ -131,7 +135,12 @@ fn seccomp(value: &str) -> SeccompProfile {
 }
 
 fn apparmor(value: &str) -> Option<String> {
-    (!matches!(value, "unconfined" | "")).then(|| value.to_owned())
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Whether this host's kernel labels processes.
+fn has_selinux() -> bool {
+    std::path::Path::new("/sys/fs/selinux/enforce").exists()
 }
 
 /// What Go takes for a boolean.

@@ -32,6 +32,8 @@ fn circumstances() -> Circumstances {
             options: [("max-size".to_owned(), "1m".to_owned())].into(),
         },
         init: false,
+        bridge_subnet: "172.17.0.0/16".parse().ok(),
+        runtimes: engine::Runtimes::default(),
     }
 }
 
@@ -213,11 +215,23 @@ fn what_is_missing_is_refused_by_name() {
     let missing = |member: &str, what: &str| {
         refused(member, &format!("not implemented by Wharf yet: {what}"));
     };
-    missing(r#""DeviceRequests":[{"Count":-1}]"#, "device requests (--gpus)");
-    missing(r#""Links":["a:b"]"#, "links between containers (--link)");
-    missing(r#""StorageOpt":{"size":"1G"}"#, "storage options (--storage-opt)");
     missing(r#""LogConfig":{"Type":"syslog"}"#, "the log driver syslog");
     missing(r#""Mounts":[{"Type":"image","Target":"/x","Source":"y"}]"#, "mounts of type image");
+}
+
+#[test]
+fn what_depends_on_the_host_is_refused_in_dockers_words() {
+    refused(
+        r#""StorageOpt":{"size":"1G"}"#,
+        "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+    );
+    refused(r#""StorageOpt":{"x":"y"}"#, "Unknown option x");
+    refused(r#""Runtime":"nope""#, "unknown or invalid runtime name: nope");
+    refused(
+        r#""Sysctls":{"net.ipv4.conf.eth0.forwarding":"1"}"#,
+        "interface specific sysctl setting \"net.ipv4.conf.eth0.forwarding\" must be supplied \
+         using driver option 'com.docker.network.endpoint.sysctls'",
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use docker_api::system::{
 };
 use docker_api::volumes::{Volume, VolumeUsage};
 use engine::Engine;
+use engine::runtimes::BUILT_IN;
 use hyper::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
 use hyper::{Method, Response, StatusCode};
 use jiff::Timestamp;
@@ -24,9 +25,6 @@ use crate::{show, versions};
 
 /// Which builder the client should use: its own classic one, since there is no BuildKit here.
 const BUILDER_VERSION: &str = "1";
-
-/// The runtime's name, which clients ask for by default.
-const RUNTIME: &str = "runc";
 
 /// `GET` and `HEAD /_ping`
 pub(crate) async fn ping(request: Request) -> Result<Response<Answer>, ApiError> {
@@ -130,7 +128,7 @@ fn describe(request: &Request) -> SystemInfo {
         labels: settings.labels.clone(),
         server_version: VERSION.to_owned(),
         runtimes: runtimes(settings),
-        default_runtime: RUNTIME.to_owned(),
+        default_runtime: settings.runtimes.default.clone(),
         swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
         // Containers outlive the daemon, always.
         live_restore_enabled: true,
@@ -179,8 +177,19 @@ fn registry_config() -> RegistryConfig {
 }
 
 fn runtimes(settings: &engine::Settings) -> BTreeMap<String, RuntimeInfo> {
-    let path = settings.shim_program.display().to_string();
-    BTreeMap::from([(RUNTIME.to_owned(), RuntimeInfo { path, status: None })])
+    let own = settings.shim_program.display().to_string();
+    let built_in = BUILT_IN
+        .map(|name| (name.to_owned(), RuntimeInfo { path: own.clone(), ..RuntimeInfo::default() }));
+    let mut runtimes = BTreeMap::from(built_in);
+    for (name, program) in &settings.runtimes.programs {
+        let info = RuntimeInfo {
+            path: program.path.display().to_string(),
+            runtime_args: program.arguments.clone(),
+            status: None,
+        };
+        runtimes.insert(name.clone(), info);
+    }
+    runtimes
 }
 
 fn security_options(cgroup_version: u8) -> Vec<String> {

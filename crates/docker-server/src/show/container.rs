@@ -22,7 +22,10 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>) -> ContainerInspec
             _ => view.id.short().to_owned(),
         };
     }
-    if let Some(endpoint) = document.endpoints.get(&document.host_config.network_mode) {
+    let has_address = matches!(view.spec.network.mode, NetworkMode::Network(_));
+    if let Some(endpoint) = document.endpoints.get(&document.host_config.network_mode)
+        && has_address
+    {
         document.config.mac_address.clone_from(&endpoint.mac_address);
     }
     let arguments = &view.spec.process.arguments;

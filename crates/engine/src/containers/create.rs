@@ -15,7 +15,7 @@ use super::record::{self, Record, RecordedPhase};
 use super::requests::{CreateContainer, Created};
 use super::spec::{ContainerSpec, IpcMode, PidMode};
 use super::supervisor::{self, blocking};
-use super::{ContainerId, mounts, warnings};
+use super::{ContainerId, links, mounts, warnings};
 use crate::engine::Parts;
 use crate::events::ObjectKind;
 use crate::metadata::CONTAINERS;
@@ -27,9 +27,10 @@ const NAME_ATTEMPTS: u32 = 16;
 /// Makes a container.
 pub(crate) async fn create(
     parts: &Arc<Parts>,
-    request: CreateContainer,
+    mut request: CreateContainer,
 ) -> Result<Created, CreateError> {
     check(parts, &request.spec)?;
+    links::resolve(parts, &mut request.spec)?;
     let id = ContainerId::random();
     let name = take_name(parts, request.name.as_deref(), &id)?;
     pass(Point::CreateName);
@@ -50,7 +51,14 @@ fn check(parts: &Parts, spec: &ContainerSpec) -> Result<(), CreateError> {
     let (pid, ipc) = (&spec.namespaces.pid, &spec.namespaces.ipc);
     let joined = [
         if let PidMode::Container(other) = pid { Some(other) } else { None },
-        if let IpcMode::Container(other) = ipc { Some(other) } else { None },
+        // A name that is empty is found to be wrong at the start, as in Docker.
+        if let IpcMode::Container(other) = ipc
+            && !other.is_empty()
+        {
+            Some(other)
+        } else {
+            None
+        },
     ];
     let taken_from = spec.volumes_from.iter().map(|(other, _)| other);
     for other in joined.into_iter().flatten().chain(taken_from) {

@@ -15,13 +15,15 @@ pub enum LookupError {
     NotFound { name: String },
     #[error("multiple IDs found with provided prefix: {prefix}")]
     Ambiguous { prefix: String },
+    #[error("invalid name or ID supplied: \"\"")]
+    Empty,
 }
 
 impl Explain for LookupError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
-            Self::Ambiguous { .. } => Kind::Invalid,
+            Self::Ambiguous { .. } | Self::Empty => Kind::Invalid,
         }
     }
 }
@@ -40,6 +42,13 @@ pub enum CreateError {
     /// clients try to pull it then.
     #[error(transparent)]
     Other(LookupError),
+    #[error("could not get container for {container}")]
+    LinkNotFound { container: String, source: LookupError },
+    #[error(
+        "conflicting options: host type networking can't be used with links. This would result \
+         in undefined behavior"
+    )]
+    LinkToHost,
     #[error("No such image: {image}")]
     ImageGone { image: String },
     #[error(transparent)]
@@ -61,7 +70,7 @@ impl Explain for CreateError {
         match self {
             Self::NameTaken { .. } => Kind::Conflict,
             Self::InvalidName { .. } | Self::SeccompProfile { .. } => Kind::Invalid,
-            Self::Other(_) => Kind::Invalid,
+            Self::Other(_) | Self::LinkNotFound { .. } | Self::LinkToHost => Kind::Invalid,
             Self::ImageGone { .. } => Kind::NotFound,
             Self::Mount(error) => error.kind(),
             Self::Volume(error) => error.kind(),
@@ -142,6 +151,21 @@ pub enum StartError {
     JoinedNetworkNotFound { source: LookupError },
     #[error("cannot join {what} of a non running container: {container}")]
     JoinedNotRunning { what: &'static str, container: String },
+    #[error("Cannot link to a non running container: /{child} AS /{parent}/{alias}")]
+    LinkNotRunning { child: String, parent: String, alias: String },
+    #[error("container {container} not attached to default bridge network")]
+    LinkNotAttached { container: String },
+    #[error("could not select device driver {driver:?} with capabilities: {capabilities}")]
+    NoDeviceDriver { driver: String, capabilities: String },
+    #[error("unknown or invalid runtime name: {name}")]
+    UnknownRuntime { name: String },
+    #[error(
+        "failed to create task for container: failed to start shim: failed to resolve runtime \
+         path: runtime {name:?} binary not installed {program:?}: file does not exist"
+    )]
+    ForeignRuntime { name: String, program: String },
+    #[error("CDI device injection failed: unresolvable CDI devices {names}")]
+    NoSuchCdiDevice { names: String },
     #[error("cannot join IPC namespace of container {container}: it is not shareable")]
     IpcNotShareable { container: String },
     /// The container's own fault, in the words of its runtime.
@@ -166,16 +190,23 @@ impl Explain for StartError {
             Self::Mount(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Network { source } => source.kind(),
-            Self::IpcNotShareable { .. } | Self::InvalidConfiguration { .. } => Kind::Invalid,
+            Self::IpcNotShareable { .. }
+            | Self::InvalidConfiguration { .. }
+            | Self::UnknownRuntime { .. } => Kind::Invalid,
             Self::Runtime { failure } => match failure.kind {
                 FailureKind::ProgramNotFound
                 | FailureKind::ProgramNotExecutable
                 | FailureKind::InvalidConfiguration => Kind::Invalid,
                 _ => Kind::Internal,
             },
-            Self::Prepare { .. } | Self::Launch { .. } | Self::JoinedNetworkNotFound { .. } => {
-                Kind::Internal
-            }
+            Self::Prepare { .. }
+            | Self::Launch { .. }
+            | Self::JoinedNetworkNotFound { .. }
+            | Self::LinkNotRunning { .. }
+            | Self::LinkNotAttached { .. }
+            | Self::NoDeviceDriver { .. }
+            | Self::NoSuchCdiDevice { .. }
+            | Self::ForeignRuntime { .. } => Kind::Internal,
             Self::ShuttingDown => Kind::Unavailable,
         }
     }
@@ -186,6 +217,11 @@ impl Explain for StartError {
             Self::Mount(error) => error.hint(),
             Self::Volume(error) => error.hint(),
             Self::Network { source } => source.hint(),
+            Self::LinkNotRunning { child, .. } => Some(format!("`wharf start {child}` first")),
+            Self::NoDeviceDriver { .. } | Self::NoSuchCdiDevice { .. } => Some(
+                "no device drivers can be added yet; `--device /dev/…` gives a container one device"
+                    .to_owned(),
+            ),
             Self::Runtime { failure } if failure.kind == FailureKind::ProgramNotFound => Some(
                 "the program must be in the container's image; an absolute path avoids its $PATH"
                     .to_owned(),

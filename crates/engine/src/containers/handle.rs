@@ -68,6 +68,11 @@ pub(super) enum Message {
         name: String,
         reply: Reply<(), ControlError>,
     },
+    /// Forgets the link of this alias.
+    Unlink {
+        alias: String,
+        reply: Reply<(), ControlError>,
+    },
     Update {
         update: Box<UpdateContainer>,
         reply: Reply<(), ControlError>,
@@ -211,6 +216,11 @@ impl Container {
     pub(crate) async fn rename(&self, name: &str) -> Result<(), ControlError> {
         let name = name.to_owned();
         self.ask_control(|reply| Message::Rename { name, reply }).await
+    }
+
+    pub(crate) async fn unlink(&self, alias: &str) -> Result<(), ControlError> {
+        let alias = alias.to_owned();
+        self.ask_control(|reply| Message::Unlink { alias, reply }).await
     }
 
     pub(crate) async fn update(&self, update: UpdateContainer) -> Result<(), ControlError> {

@@ -8,6 +8,7 @@ mod create;
 pub mod errors;
 pub(crate) mod handle;
 pub mod lifecycle;
+pub(crate) mod links;
 mod mounts;
 mod prune;
 pub(crate) mod record;
@@ -26,6 +27,7 @@ mod warnings;
 
 pub(crate) use create::create;
 pub use errors::*;
+pub use links::UnlinkError;
 pub(crate) use prune::{prune, summary};
 pub use requests::*;
 pub(crate) use restore::restore;

@@ -201,6 +201,8 @@ fn take_over_volumes(
             let own = resolved.mounts.iter_mut().find(|own| same_path(&own.target, &mount.target));
             let mut taken = mount.clone();
             taken.writable &= !read_only;
+            // What that one's user said of it is not said here.
+            taken.mode.clear();
             match own {
                 // The image's volume of the same place gives way, the user's own does not.
                 Some(own) if is_anonymous(own, &resolved.anonymous_volumes) => *own = taken,

@@ -24,6 +24,15 @@ struct Index {
     execs: HashMap<Arc<str>, ContainerId>,
 }
 
+impl Index {
+    /// The container that another one calls `alias`.
+    fn linked(&self, parent: &str, alias: &str) -> Option<&Container> {
+        let parent = self.containers.get(self.names.get(parent)?)?.view();
+        let link = parent.spec.network.links.iter().find(|link| link.alias == alias)?;
+        self.containers.get(&ContainerId::from_record(&link.container))
+    }
+}
+
 impl Registry {
     fn read(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
@@ -93,7 +102,10 @@ impl Registry {
         }
         let not_found = || LookupError::NotFound { name: name.to_owned() };
         if name.is_empty() {
-            return Err(not_found());
+            return Err(LookupError::Empty);
+        }
+        if let Some((parent, alias)) = bare.split_once('/') {
+            return index.linked(parent, alias).cloned().ok_or_else(not_found);
         }
         let mut matching = index.containers.iter().filter(|(id, _)| id.as_str().starts_with(name));
         let (_, container) = matching.next().ok_or_else(not_found)?;

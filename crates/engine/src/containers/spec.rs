@@ -31,6 +31,8 @@ pub struct ContainerSpec {
     pub limits: Limits,
     pub devices: Vec<DeviceSpec>,
     pub device_rules: Vec<DeviceRule>,
+    #[serde(default)]
+    pub device_requests: Vec<DeviceRequest>,
     pub sysctls: BTreeMap<String, String>,
     pub security: SecuritySpec,
 
@@ -46,6 +48,9 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<Duration>,
     /// The parent of the container's cgroup, if not the engine's.
     pub cgroup_parent: Option<String>,
+    /// What runs it, by the name in the engine's settings. `None`: our own library.
+    #[serde(default)]
+    pub runtime: Option<String>,
 }
 
 /// The container's first process.
@@ -115,6 +120,23 @@ pub struct NetworkSpec {
     pub dns_options: Vec<String>,
     /// Further lines of `/etc/hosts`: name, and an address or `host-gateway`.
     pub extra_hosts: Vec<(String, String)>,
+    /// For people, and for those who link to the container.
+    #[serde(default)]
+    pub exposed_ports: Vec<(u16, network::Protocol)>,
+    /// Containers that are known here by a further name.
+    #[serde(default)]
+    pub links: Vec<LinkSpec>,
+}
+
+/// Another container on the default network, and what it is called in this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    /// By name or id in a request; by id in a container.
+    pub container: String,
+    /// What it was called when the link was made.
+    #[serde(default)]
+    pub name: String,
+    pub alias: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +270,16 @@ pub struct DeviceSpec {
     pub permissions: String,
 }
 
+/// Devices that are left to a driver to choose (`--gpus`, and names of the Container Device
+/// Interface).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRequest {
+    pub driver: String,
+    pub ids: Vec<String>,
+    /// Alternatives; each is a list of what the devices must all be capable of.
+    pub capabilities: Vec<Vec<String>>,
+}
+
 /// What the container may do with devices that match, as `c 1:3 rwm`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRule {
@@ -266,6 +298,9 @@ pub struct SecuritySpec {
     pub capabilities_add: Vec<String>,
     pub capabilities_drop: Vec<String>,
     pub no_new_privileges: bool,
+    /// The container may change the cgroups that it sees, below its own.
+    #[serde(default)]
+    pub writable_cgroups: bool,
     pub seccomp: SeccompProfile,
     pub apparmor_profile: Option<String>,
     /// Paths hidden from the container; empty with `systempaths=unconfined`.

@@ -24,12 +24,14 @@ use shim::protocol::{self, AttachOptions, Failure, FailureKind, Launch};
 
 use super::bundle::{self, EtcFiles, Ingredients, Joined};
 use super::errors::StartError;
+use super::links::{self, Linked};
 use super::record::Record;
 use super::spec::{IpcMode, NetworkMode, PidMode, RestartPolicy};
 use super::supervisor::{Running, ShimLink, blocking};
 use super::view::Phase;
 use super::{ContainerId, mounts};
 use crate::engine::Parts;
+use crate::runtimes::{Runtime, RuntimeProgram, foreign_program};
 
 /// In the run folder: what the container was given by its network, for the next engine.
 const NETWORK_FILE: &str = "network.json";
@@ -47,15 +49,39 @@ pub(super) async fn start(
     waiting: Vec<(AttachOptions, OwnedFd)>,
 ) -> Result<Running, StartError> {
     let joined = join(parts, record).await?;
+    check_devices(&record.spec)?;
+    let children = links::children(parts, record)?;
     let start = Start {
         id: ContainerId::from_record(&record.id),
         parts: Arc::clone(parts),
         record: record.clone(),
         joined,
+        children,
         waiting,
     };
-    blocking(move || start.run()).await
+    let running = blocking(move || start.run()).await?;
+    if let Some(attachment) = &running.link.attachment {
+        links::follow(parts, &ContainerId::from_record(&record.id), attachment.address.into());
+    }
+    Ok(running)
 }
+
+/// Nothing here chooses devices.
+fn check_devices(spec: &super::ContainerSpec) -> Result<(), StartError> {
+    let Some(request) = spec.device_requests.first() else { return Ok(()) };
+    if request.driver == CDI_DRIVER {
+        return Err(StartError::NoSuchCdiDevice { names: request.ids.join(", ") });
+    }
+    let alternatives: Vec<_> =
+        request.capabilities.iter().map(|all| format!("[{}]", all.join(" "))).collect();
+    Err(StartError::NoDeviceDriver {
+        driver: request.driver.clone(),
+        capabilities: format!("[{}]", alternatives.join(" ")),
+    })
+}
+
+/// The driver of devices that are described by files (the Container Device Interface).
+const CDI_DRIVER: &str = "cdi";
 
 /// Finds what other containers give to this one. They have to run.
 async fn join(parts: &Arc<Parts>, record: &Record) -> Result<Joined, StartError> {
@@ -128,6 +154,8 @@ struct Start {
     parts: Arc<Parts>,
     record: Record,
     joined: Joined,
+    /// Containers that this one links to.
+    children: Vec<Linked>,
     waiting: Vec<(AttachOptions, OwnedFd)>,
 }
 
@@ -304,6 +332,8 @@ impl Start {
             })
             .collect::<Result<_, _>>()
             .map_err(|error| invalid(error.to_string()))?;
+        let mut extra = extra;
+        extra.extend(self.children.iter().map(Linked::host));
         if matches!(spec.network.mode, NetworkMode::Host) && extra.is_empty() {
             return Ok(fs::read_to_string("/etc/hosts").unwrap_or_default());
         }
@@ -389,6 +419,7 @@ impl Start {
             shared_memory,
             init_program,
             default_ulimits: &settings.default_ulimits,
+            link_environment: &links::environment(&self.record.name, &self.children),
             cgroup_parent: spec.cgroup_parent.as_deref().unwrap_or(&settings.cgroup_parent),
             is_host_network: joins_host || matches!(spec.network.mode, NetworkMode::Host),
         })
@@ -405,6 +436,7 @@ impl Start {
                 what: "file system",
                 source: io::Error::other(errors::chain(&error)),
             })?;
+        let program = self.runtime_program()?;
         Ok(Launch {
             version: protocol::VERSION,
             container_id: self.id.to_string(),
@@ -422,8 +454,25 @@ impl Start {
             terminal_size: process.terminal_size,
             restart: spec.restart.into(),
             restart_count: 0,
-            runtime: None,
+            runtime: program.map(|program| program.path.clone()),
+            runtime_arguments: program.map(|it| it.arguments.clone()).unwrap_or_default(),
         })
+    }
+
+    /// The program that runs the container, if it is not our own library.
+    fn runtime_program(&self) -> Result<Option<&RuntimeProgram>, StartError> {
+        let name = self.record.spec.runtime.as_deref();
+        match self.parts.settings.runtimes.find(name) {
+            Some(Runtime::BuiltIn) => Ok(None),
+            Some(Runtime::Program(program)) => Ok(Some(program)),
+            // It was known when the container was made.
+            None => Err(StartError::UnknownRuntime { name: name.unwrap_or_default().to_owned() }),
+            Some(Runtime::Foreign) => {
+                let name = name.unwrap_or_default().to_owned();
+                let program = foreign_program(&name).unwrap_or_default();
+                Err(StartError::ForeignRuntime { name, program })
+            }
+        }
     }
 
     fn log_settings(&self) -> Result<protocol::LogSettings, StartError> {

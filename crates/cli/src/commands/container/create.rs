@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use docker_api::client::{Client, ClientError, Request};
+use docker_api::client::{Client, ClientError, Endpoint, Request};
 use docker_api::containers::{CreateRequest, CreateResponse};
+use docker_api::mounts::{BindOptions, Mount};
 
 use super::creation;
 use super::creation_flags::FLAGS;
@@ -51,7 +52,45 @@ pub(crate) fn request(
     }
     let host = session.host().unwrap_or_default();
     let proxies = session.configuration().proxy_variables(&host);
-    creation::request(parsed, &proxies).map_err(refuse)
+    let mut request = creation::request(parsed, &proxies).map_err(refuse)?;
+    refuse_for_windows(parsed)?;
+    if parsed.switch("use-api-socket") {
+        mount_socket(session, &mut request)?;
+    }
+    Ok(request)
+}
+
+/// Flags that mean something on another system only.
+fn refuse_for_windows(parsed: &Parsed) -> Result<(), Failure> {
+    let flags = ["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"];
+    match flags.into_iter().find(|flag| parsed.is_set(flag)) {
+        None => Ok(()),
+        Some(flag) => Err(Failure::new(format!(
+            "\"--{flag}\" is only supported on a Docker daemon running on windows, but the Docker \
+             daemon is running on linux"
+        ))),
+    }
+}
+
+/// Where clients in a container look for the engine's socket.
+const SOCKET_IN_CONTAINER: &str = "/var/run/docker.sock";
+
+/// Gives the container the socket that this client speaks to. There are no credentials to go
+/// with it yet.
+fn mount_socket(session: &Session, request: &mut CreateRequest) -> Result<(), Failure> {
+    let Endpoint::Unix(socket) = session.client()?.endpoint() else {
+        return Err(Failure::new("flag --use-api-socket can't be used with remote Docker Engines"));
+    };
+    let mount = Mount {
+        kind: "bind".to_owned(),
+        source: socket.display().to_string(),
+        target: SOCKET_IN_CONTAINER.to_owned(),
+        bind_options: Some(BindOptions::default()),
+        ..Mount::default()
+    };
+    let host_config = request.host_config.get_or_insert_default();
+    host_config.mounts.get_or_insert_default().push(mount);
+    Ok(())
 }
 
 /// The failure with the advice to ask for help, as `run` and `create` tell it.

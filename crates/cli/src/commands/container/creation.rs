@@ -15,7 +15,7 @@ use docker_api::containers::{
 
 use crate::command_line::Parsed;
 use crate::options::volumes::Volume;
-use crate::options::{capabilities, hosts, key_values, mounts, ports, restart, security, volumes};
+use crate::options::{hosts, key_values, mounts, ports, restart, security, volumes};
 
 /// What the flags and arguments ask for.
 pub(crate) fn request(
@@ -32,10 +32,6 @@ pub(crate) fn request(
     host_config.binds = some(volumes.binds);
     host_config.port_bindings = Some(port_bindings(ports));
     let networking_config = network::config(parsed, &host_config.network_mode)?;
-    let endpoints = networking_config.endpoints_config.as_ref();
-    if let Some(endpoint) = endpoints.and_then(|all| all.get(&host_config.network_mode)) {
-        config.mac_address.clone_from(&endpoint.mac_address);
-    }
     if host_config.auto_remove && !restart::is_none(&host_config.restart_policy.name) {
         return Err("conflicting options: cannot specify both --restart and --rm".to_owned());
     }
@@ -75,7 +71,6 @@ fn config(parsed: &Parsed, proxies: &[(String, String)]) -> Result<ContainerConf
         working_dir: parsed.text("workdir").to_owned(),
         // An empty one, if given, takes the image's away.
         entrypoint: parsed.given("entrypoint").map(|program| vec![program.to_owned()]),
-        mac_address: parsed.text("mac-address").to_owned(),
         labels: Some(key_values::to_map(&labels)),
         stop_signal: parsed.text("stop-signal").to_owned(),
         stop_timeout: parsed.is_set("stop-timeout").then(|| parsed.int("stop-timeout")),
@@ -88,8 +83,6 @@ fn host_config(parsed: &Parsed) -> Result<HostConfig, String> {
     let security = security::parse(&parsed.list("security-opt"))?;
     let shown = || security.system_paths_unconfined.then(Vec::new);
     let mounts = parsed.list("mount").into_iter().map(|mount| mounts::parse(&mount));
-    let (cap_add, cap_drop) =
-        capabilities::effective(&parsed.list("cap-add"), &parsed.list("cap-drop"));
     Ok(HostConfig {
         container_id_file: parsed.text("cidfile").to_owned(),
         log_config: log_config(parsed)?,
@@ -99,8 +92,8 @@ fn host_config(parsed: &Parsed) -> Result<HostConfig, String> {
         volume_driver: parsed.text("volume-driver").to_owned(),
         volumes_from: some(parsed.list("volumes-from")),
         annotations: some_map(key_values::to_map(&parsed.list("annotation"))),
-        cap_add: some(cap_add),
-        cap_drop: some(cap_drop),
+        cap_add: some(parsed.list("cap-add")),
+        cap_drop: some(parsed.list("cap-drop")),
         cgroupns_mode: parsed.text("cgroupns").to_owned(),
         dns: Some(parsed.list("dns")),
         dns_options: Some(parsed.list("dns-option")),
@@ -114,7 +107,7 @@ fn host_config(parsed: &Parsed) -> Result<HostConfig, String> {
         privileged: parsed.switch("privileged"),
         publish_all_ports: parsed.switch("publish-all"),
         readonly_rootfs: parsed.switch("read-only"),
-        security_opt: some(security.options.clone()),
+        security_opt: parsed.is_set("security-opt").then(|| security.options.clone()),
         storage_opt: some_map(storage_options(parsed)?),
         tmpfs: some_map(tmpfs(parsed)),
         uts_mode: parsed.text("uts").to_owned(),

@@ -2,7 +2,7 @@
 
 use crate::command_line::Flag;
 use crate::options::{
-    cpus, devices, domains, environment, hosts, labels, links, mounts, network_modes, sizes,
+    cpus, devices, domains, environment, gpus, hosts, labels, links, mounts, network_modes, sizes,
     sysctls, throttles, ulimits,
 };
 
@@ -18,7 +18,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::switch("help", "Print usage"),
     Flag::text("name", "Assign a name to the container"),
     Flag::switch("quiet", "Suppress the pull output").short('q'),
-    Flag::switch("use-api-socket", "Bind mount Docker API socket and required auth").refused(),
+    Flag::switch("use-api-socket", "Bind mount Docker API socket and required auth"),
     Flag::text("platform", "Set platform if server is multi-platform capable"),
     Flag::switch("disable-content-trust", "Skip image verification").default("true"),
     // The process.
@@ -141,9 +141,8 @@ pub(crate) const FLAGS: &[Flag] = &[
         "gpus",
         "gpu-request",
         "GPU devices to add to the container ('all' to pass all GPUs)",
-        |value| Ok(value.to_owned()),
-    )
-    .refused(),
+        gpus::check,
+    ),
     Flag::other(
         "io-maxbandwidth",
         "bytes",

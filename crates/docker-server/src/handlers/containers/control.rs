@@ -178,7 +178,8 @@ fn change_document(document: &mut Document, update: &UpdateRequest) {
 /// `DELETE /containers/{name}`
 pub(crate) async fn remove(request: Request) -> Result<Response<Answer>, ApiError> {
     if request.query.flag("link") {
-        return Err(ApiError::not_implemented("links between containers (rm --link)"));
+        request.engine().remove_link(&request.name).await?;
+        return Ok(empty());
     }
     let options =
         RemoveOptions { force: request.query.flag("force"), volumes: request.query.flag("v") };

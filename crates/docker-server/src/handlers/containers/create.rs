@@ -86,8 +86,8 @@ fn check_platform(request: &Request, name: &str, image: &images::Image) -> Resul
         return Ok(());
     }
     Err(ApiError::not_found(format!(
-        "image with reference {name} was found but does not provide the specified platform \
-         ({wanted})"
+        "image with reference {name} was found but its platform ({own}) does not match the \
+         specified platform ({wanted})"
     )))
 }
 

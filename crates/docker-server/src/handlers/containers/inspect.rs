@@ -14,6 +14,10 @@ pub(crate) async fn inspect(request: Request) -> Result<Response<Answer>, ApiErr
         false => None,
     };
     let mut container = container_inspect(&view, sizes);
+    let links = request.engine().links_of(&view).into_iter();
+    let links: Vec<_> =
+        links.map(|(name, alias)| format!("/{name}:/{}/{alias}", view.name)).collect();
+    container.host_config.links = Some(links).filter(|links| !links.is_empty());
     versions::container_inspect(request.version, &mut container);
     Ok(json(StatusCode::OK, &container))
 }

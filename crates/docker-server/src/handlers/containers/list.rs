@@ -32,13 +32,18 @@ pub(in crate::handlers) async fn summaries(
     let now = Timestamp::now();
     let mut containers = Vec::with_capacity(views.len());
     let mut names = ImageNames { engine, known: HashMap::new() };
+    let mut linked = engine.linked_names(&engine.containers());
     for view in views {
         let sizes = match with_sizes {
             // A container that went meanwhile has none.
             true => engine.container_size(view.id.as_str()).await.ok(),
             false => None,
         };
-        containers.push(container_summary(view, names.of(view), sizes, now));
+        let mut summary = container_summary(view, names.of(view), sizes, now);
+        for name in linked.remove(view.id.as_str()).into_iter().flatten() {
+            summary.names.push(format!("/{name}"));
+        }
+        containers.push(summary);
     }
     containers
 }

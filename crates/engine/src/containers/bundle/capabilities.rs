@@ -115,6 +115,7 @@ mod tests {
             no_new_privileges: false,
             seccomp: SeccompProfile::Default,
             apparmor_profile: None,
+            writable_cgroups: false,
             masked_paths: Vec::new(),
             read_only_paths: Vec::new(),
         });

@@ -46,6 +46,8 @@ pub(crate) struct Ingredients<'a> {
     pub(crate) shared_memory: Option<PathBuf>,
     pub(crate) init_program: Option<PathBuf>,
     pub(crate) default_ulimits: &'a BTreeMap<String, Ulimit>,
+    /// What is said of the containers that this one links to.
+    pub(crate) link_environment: &'a [String],
     pub(crate) cgroup_parent: &'a str,
     /// Whether the network namespace is the host's.
     pub(crate) is_host_network: bool,
@@ -127,7 +129,7 @@ fn process(ingredients: &Ingredients<'_>) -> Result<Value, Reason> {
         "terminal": process.terminal,
         "user": { "uid": 0, "gid": 0 },
         "args": arguments,
-        "env": environment(spec, ingredients.hostname),
+        "env": environment(spec, ingredients.hostname, ingredients.link_environment),
         "cwd": process.working_directory,
         "capabilities": capabilities::sets(&spec.security),
         "rlimits": rlimits(spec, ingredients.default_ulimits),
@@ -137,10 +139,18 @@ fn process(ingredients: &Ingredients<'_>) -> Result<Value, Reason> {
     if let Some((rows, columns)) = process.terminal_size {
         value["consoleSize"] = json!({ "height": rows, "width": columns });
     }
-    if let Some(profile) = &spec.security.apparmor_profile {
+    if let Some(profile) = &spec.security.apparmor_profile
+        && has_apparmor()
+    {
         value["apparmorProfile"] = json!(profile);
     }
     Ok(value)
+}
+
+/// Without it there is nothing to confine, and Docker asks for nothing.
+fn has_apparmor() -> bool {
+    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled")
+        .is_ok_and(|text| text.starts_with('Y'))
 }
 
 /// In a network namespace of its own, any user may ping and listen on low ports: there is
@@ -157,12 +167,14 @@ fn sysctls(ingredients: &Ingredients<'_>) -> BTreeMap<String, String> {
     sysctls
 }
 
-/// `PATH`, `HOSTNAME` and `TERM` first, then the user's own, which win.
-fn environment(spec: &ContainerSpec, hostname: &str) -> Vec<String> {
+/// `PATH`, `HOSTNAME` and `TERM` first, then what is said of links, then the user's own, which
+/// win.
+fn environment(spec: &ContainerSpec, hostname: &str, links: &[String]) -> Vec<String> {
     let mut all = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
     if spec.process.terminal {
         all.push("TERM=xterm".to_owned());
     }
+    all.extend_from_slice(links);
     override_environment(&mut all, &spec.process.environment);
     all
 }
@@ -234,8 +246,13 @@ fn namespaces(ingredients: &Ingredients<'_>) -> Vec<Value> {
 }
 
 /// The OCI `process` of an exec: the container's own, with what the exec says otherwise.
-pub(crate) fn exec_process(spec: &ContainerSpec, exec: &ExecSpec, hostname: &str) -> Value {
-    let mut environment = environment(spec, hostname);
+pub(crate) fn exec_process(
+    spec: &ContainerSpec,
+    exec: &ExecSpec,
+    hostname: &str,
+    links: &[String],
+) -> Value {
+    let mut environment = environment(spec, hostname, links);
     if exec.terminal && !spec.process.terminal {
         override_environment(&mut environment, &["TERM=xterm".to_owned()]);
     }

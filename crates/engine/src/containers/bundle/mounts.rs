@@ -46,6 +46,7 @@ fn kernel_file_systems(ingredients: &Ingredients<'_>, list: &mut Vec<Value>) {
     let pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
     list.push(mount("devpts", "devpts", "/dev/pts", &pts));
     list.push(mount("sysfs", "sysfs", "/sys", &["nosuid", "noexec", "nodev", access]));
+    let access = if spec.security.writable_cgroups || privileged { "rw" } else { "ro" };
     list.push(mount("cgroup", "cgroup", "/sys/fs/cgroup", &["nosuid", "noexec", "nodev", access]));
     list.push(mount("mqueue", "mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
     if ingredients.mounts.iter().any(|mount| same_path(&mount.target, "/dev/shm")) {

@@ -10,7 +10,7 @@ use super::super::errors::{ControlError, ExecError};
 use super::super::handle::refuse_control;
 use super::super::lifecycle::{Request, decide};
 use super::super::requests::{ClientStream, detach_keys};
-use super::super::{bundle, random_id, start};
+use super::super::{bundle, links, random_id, start};
 use super::Supervisor;
 use crate::exec::{ExecId, ExecSpec, ExecView};
 
@@ -18,6 +18,12 @@ use crate::exec::{ExecId, ExecSpec, ExecView};
 const EXECS_KEPT: usize = 64;
 
 impl Supervisor {
+    /// Of links whose containers do not run any more nothing is said.
+    fn link_environment(&self) -> Vec<String> {
+        let children = links::children(&self.parts, &self.record).unwrap_or_default();
+        links::environment(&self.record.name, &children)
+    }
+
     pub(super) fn create_exec(&mut self, spec: ExecSpec) -> Result<ExecId, ControlError> {
         decide(self.phase, Request::Exec)
             .map_err(|refusal| refuse_control(self.id.as_str(), refusal))?;
@@ -68,6 +74,7 @@ impl Supervisor {
                 &self.record.spec,
                 &spec,
                 &start::hostname_of(&self.record.spec, &self.id),
+                &self.link_environment(),
             ),
             user: Some(spec.user.clone().unwrap_or_else(|| self.record.spec.process.user.clone())),
             additional_groups: self.record.spec.process.additional_groups.clone(),

@@ -158,6 +158,7 @@ impl Supervisor {
             Message::Pause { reply } => drop(reply.send(self.pause().await)),
             Message::Unpause { reply } => drop(reply.send(self.unpause().await)),
             Message::Rename { name, reply } => drop(reply.send(self.rename(&name).await)),
+            Message::Unlink { alias, reply } => drop(reply.send(self.unlink(&alias))),
             Message::Update { update, reply } => drop(reply.send(self.update(*update).await)),
             Message::Remove { options, reply } => {
                 let result = self.remove(options).await;
@@ -405,6 +406,16 @@ impl Supervisor {
         self.parts.networks.rename(self.id.as_str(), name);
         self.publish();
         self.tell("rename", [("oldName", format!("/{old}"))]);
+        Ok(())
+    }
+
+    /// What the running container was told of the other one stays until it is started again.
+    fn unlink(&mut self, alias: &str) -> Result<(), ControlError> {
+        let mut spec = (*self.record.spec).clone();
+        spec.network.links.retain(|link| link.alias != alias);
+        self.record.spec = Arc::new(spec);
+        self.record_later();
+        self.publish();
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use docker_api::containers::{
 
 use crate::command_line::Parsed;
 use crate::options::throttles::{self, DeviceValue};
-use crate::options::{devices, ulimits};
+use crate::options::{devices, gpus, ulimits};
 
 /// What the container may use.
 pub(super) fn resources(parsed: &Parsed) -> Result<Resources, String> {
@@ -65,14 +65,17 @@ fn devices(parsed: &Parsed) -> Result<Devices, String> {
             cgroup_permissions: device.permissions,
         });
     }
-    let request = (!names.is_empty()).then(|| {
-        vec![DeviceRequest {
+    let gpus = parsed.list("gpus");
+    let mut requests =
+        gpus.iter().map(|value| gpus::parse(value)).collect::<Result<Vec<_>, _>>()?;
+    if !names.is_empty() {
+        requests.push(DeviceRequest {
             driver: "cdi".to_owned(),
             device_ids: Some(names),
             ..DeviceRequest::default()
-        }]
-    });
-    Ok((mappings, request))
+        });
+    }
+    Ok((mappings, super::some(requests)))
 }
 
 fn throttle(
