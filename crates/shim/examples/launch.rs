@@ -100,6 +100,7 @@ impl Place {
             restart: RestartPolicy::No,
             restart_count: 0,
             runtime: None,
+            runtime_arguments: Vec::new(),
         };
         let config = serde_json::to_vec(&configuration(&self.id, arguments))?;
         let folder = self.folder.join("run");

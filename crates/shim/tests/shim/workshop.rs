@@ -92,6 +92,7 @@ impl Workshop {
             restart: RestartPolicy::No,
             restart_count: 0,
             runtime: None,
+            runtime_arguments: Vec::new(),
         };
         Self {
             config: configuration(&id, arguments),
