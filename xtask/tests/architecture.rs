@@ -13,21 +13,22 @@ use serde_json::Value;
 
 /// A crate, and those of ours that it may know. Dependencies go down only.
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    // Nothing of ours but the API, so that it also drives a stock dockerd.
-    ("cli", &["docker-api"]),
+    // Nothing of the engine's but the API, so that it also drives a stock dockerd.
+    ("cli", &["docker-api", "archive"]),
     (
         "daemon",
         &["docker-server", "engine", "images", "network", "linux", "oci", "errors", "fail-points"],
     ),
     ("docker-server", &["docker-api", "engine", "images", "network", "oci", "errors"]),
     // Not the runtime: it speaks to shims.
-    ("engine", &["shim", "images", "network", "linux", "oci", "errors", "fail-points"]),
+    ("engine", &["shim", "images", "network", "archive", "linux", "oci", "errors", "fail-points"]),
     ("shim", &["runtime", "linux", "oci", "errors", "fail-points"]),
     ("runtime", &["linux", "oci", "errors", "fail-points"]),
-    ("images", &["linux", "oci", "errors", "fail-points"]),
+    ("images", &["archive", "linux", "oci", "errors", "fail-points"]),
     ("network", &["linux", "errors", "fail-points"]),
     ("docker-api", &["errors"]),
     ("oci", &["errors"]),
+    ("archive", &[]),
     ("errors", &[]),
     ("linux", &[]),
     ("fail-points", &[]),
@@ -45,6 +46,7 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ("network", &["hyper", "axum"]),
     ("docker-api", &["rustix", "libc", "axum"]),
     ("oci", &["rustix", "libc", "tokio"]),
+    ("archive", &["tokio", "hyper"]),
     ("cli", &["tokio", "libc"]),
 ];
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use archive::writer::Writer;
 use oci::{Digest, Reference};
 use serde_json::json;
 
@@ -17,7 +18,6 @@ use crate::layers::chain_id;
 use crate::layers::unpack::unpack;
 use crate::platform;
 use crate::store::Parts;
-use crate::tar::writer::Writer;
 
 /// Its name. Only this one: `hello:2` would be another image.
 const NAME: &str = "hello:latest";

@@ -40,7 +40,6 @@ mod save;
 mod settle;
 mod snapshots;
 mod store;
-mod tar;
 #[cfg(test)]
 mod testing;
 
@@ -60,4 +59,4 @@ pub use crate::remove::{DeleteError, Deleted};
 pub use crate::save::SaveError;
 pub use crate::snapshots::{Snapshot, SnapshotError};
 pub use crate::store::{OpenError, Store, Usage};
-pub use crate::tar::TarError;
+pub use archive::TarError;

@@ -185,8 +185,8 @@ mod tests {
     use std::process::Command;
 
     use crate::snapshots::Snapshot;
-    use crate::tar::builder::{Builder, Fields};
     use crate::testing::{TestStore, docker_archive, layer};
+    use archive::builder::{Builder, Fields};
 
     /// Runs a shell's script in an overlay of the snapshot, in a mount namespace of its own.
     fn run_within(snapshot: &Snapshot, script: &str) -> String {

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use archive::builder::Builder;
 use oci::Digest;
 use redb::Database;
 use serde_json::{Value, json};
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use crate::image::Image;
 use crate::load::{LoadError, Loaded};
 use crate::store::Store;
-use crate::tar::builder::Builder;
 
 /// A store of its own.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! Any archive of files becomes an image.
 
+use archive::builder::Builder;
 use serde_json::{Value, json};
 
 use crate::change::parse_changes;
 use crate::import::{ImportError, ImportOptions};
-use crate::tar::builder::Builder;
 use crate::testing::{TestStore, gzip, layer};
 
 fn import(store: &TestStore, archive: &[u8], options: ImportOptions) -> Result<Value, ImportError> {

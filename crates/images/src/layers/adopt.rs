@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use archive::place::{self, Folder};
 use fail_points::{Point, reach};
 use oci::Digest;
 use rustix::fs::{
@@ -18,7 +19,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::layers::apply::{LowerLink, OPAQUE_XATTR, OVERLAY_XATTRS, is_whiteout, readable};
-use crate::layers::place::{self, Folder};
 use crate::layers::unpack::Unpacked;
 use crate::layers::{ArchiveError, chain_id};
 use crate::records::LayerRecord;

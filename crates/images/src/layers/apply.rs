@@ -14,17 +14,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
+use archive::entry::{Entry, Kind, Time};
+use archive::place::{self, Folder};
+use archive::reader::Reader;
+use archive::sparse::Fragment;
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
 
 use crate::layers::ArchiveError;
-use crate::layers::place::{self, Folder};
 use crate::layers::recipe::RecipeWriter;
-use crate::tar::entry::{Entry, Kind, Time};
-use crate::tar::reader::Reader;
-use crate::tar::sparse::Fragment;
 
 /// Before the name of what a layer takes away.
 const WHITEOUT: &[u8] = b".wh.";

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use archive::place;
+use archive::sparse::Fragment;
 use oci::{Digest, Hasher};
 use rustix::fs::{OFlags, ResolveFlags};
 
-use crate::layers::place;
 use crate::layers::recipe::{RecipeReader, Step};
-use crate::tar::sparse::Fragment;
 
 /// Bytes read from a file at a time.
 const BUFFER_LENGTH: usize = 256 << 10;

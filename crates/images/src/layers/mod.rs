@@ -8,7 +8,6 @@ pub(crate) mod adopt;
 pub(crate) mod apply;
 pub(crate) mod assemble;
 pub(crate) mod duplicate;
-pub(crate) mod place;
 pub(crate) mod recipe;
 pub(crate) mod unpack;
 
@@ -22,11 +21,11 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use archive::TarError;
 use errors::{Explain, Kind};
 use oci::Digest;
 
 use crate::records::LayerRecord;
-use crate::tar::TarError;
 
 /// Every layer on this host, whether its image is recorded yet or not.
 #[derive(Debug, Default)]

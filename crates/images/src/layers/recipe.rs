@@ -9,12 +9,11 @@
 //! A later entry may take the place of an earlier one. What it replaces is moved to the
 //! layer's `replaced` folder, and the recipe says so.
 
+use archive::reader::Tape;
+use archive::sparse::Fragment;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
-
-use crate::tar::reader::Tape;
-use crate::tar::sparse::Fragment;
 
 /// The beginning of every recipe, with the version of what follows.
 const MAGIC: &[u8] = b"wharf recipe 1\n";

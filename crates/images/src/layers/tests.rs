@@ -5,12 +5,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use archive::builder::{Builder, Fields};
+
 use crate::folders::Folders;
 use crate::layers::ArchiveError;
 use crate::layers::apply::tree_size;
 use crate::layers::assemble::assemble;
 use crate::layers::unpack::{Unpacked, unpack};
-use crate::tar::builder::{Builder, Fields};
 use crate::testing::{TestStore, docker_archive, gzip, layer, zstd};
 
 /// A data root to unpack in.

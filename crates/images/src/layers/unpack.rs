@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
+use archive::TarError;
+use archive::reader::{End, Reader};
 use oci::Digest;
 
 use crate::compression::{DecompressError, decompress};
@@ -21,8 +23,6 @@ use crate::layers::apply::{Applier, Unsettled};
 use crate::layers::recipe::RecipeWriter;
 use crate::pipeline::{self, PIECES_WAITING, Piece, PieceReader};
 use crate::removal::remove_tree;
-use crate::tar::TarError;
-use crate::tar::reader::{End, Reader};
 
 /// A folder in `unfinished`. It goes when this does.
 #[derive(Debug)]

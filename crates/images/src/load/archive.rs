@@ -16,18 +16,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
+use archive::entry::{Entry, Kind};
+use archive::header::Header;
+use archive::place;
+use archive::reader::{End, NoTape, Reader};
+use archive::{BLOCK_LENGTH, TarError};
 use oci::Digest;
 
 use crate::compression::{Compression, decompress};
 use crate::folders::Folders;
 use crate::layers::unpack::{self, Unpacked};
-use crate::layers::{ArchiveError, place};
+
+use crate::layers::ArchiveError;
 use crate::load::LoadProgress;
 use crate::pipeline::{self, PIECE_LENGTH, PIECES_WAITING, Piece, PieceReader};
-use crate::tar::entry::{Entry, Kind};
-use crate::tar::header::Header;
-use crate::tar::reader::{End, NoTape, Reader};
-use crate::tar::{BLOCK_LENGTH, TarError};
 
 /// Layers that are unpacked at the same time. More would not be faster, but take memory.
 const LAYERS_AT_ONCE: usize = 3;

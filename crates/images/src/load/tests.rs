@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use archive::builder::Builder;
 use oci::Digest;
 use serde_json::json;
 
 use crate::load::LoadProgress;
-use crate::tar::builder::Builder;
 use crate::testing::{
     Layout, TestStore, config, docker_archive, for_platform, gzip, layer, named, zstd,
 };

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use archive::writer::Writer;
 use errors::{Explain, Kind};
 use oci::{Digest, Reference};
 use serde::Serialize;
@@ -20,7 +21,6 @@ use crate::image::Image;
 use crate::layers::adopt::Leases;
 use crate::layers::assemble::{AssembleError, assemble};
 use crate::store::Parts;
-use crate::tar::writer::Writer;
 
 /// Why images were not saved.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use archive::builder::{Builder, Fields};
+use archive::reader::{NoTape, Reader};
 use oci::Digest;
 use serde_json::{Value, json};
 
 use crate::save::SaveError;
-use crate::tar::builder::{Builder, Fields};
-use crate::tar::reader::{NoTape, Reader};
 use crate::testing::{TestStore, docker_archive, gzip, layer};
 
 fn save(store: &TestStore, names: &[&str]) -> Result<Vec<u8>, SaveError> {

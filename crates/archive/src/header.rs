@@ -1,14 +1,14 @@
 //! The 512 bytes before each entry.
 
-use crate::tar::BLOCK_LENGTH;
+use crate::BLOCK_LENGTH;
 
 /// A header's fields, as its dialect writes them.
 #[derive(Debug)]
-pub(crate) struct Header<'a>(&'a [u8; BLOCK_LENGTH]);
+pub struct Header<'a>(&'a [u8; BLOCK_LENGTH]);
 
 /// Which dialect a header is written in, by its magic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub enum Dialect {
     /// From before there was a magic.
     V7,
     /// POSIX, whose path may begin in the `prefix` field.
@@ -19,7 +19,7 @@ pub(crate) enum Dialect {
 
 impl<'a> Header<'a> {
     /// Takes a block for a header, if its checksum agrees.
-    pub(crate) fn check(block: &'a [u8; BLOCK_LENGTH]) -> Result<Self, &'static str> {
+    pub fn check(block: &'a [u8; BLOCK_LENGTH]) -> Result<Self, &'static str> {
         let header = Self(block);
         let expected = octal(header.field(148, 8)).ok_or("its checksum is not a number")?;
         let (unsigned, signed) = header.sums();
@@ -43,7 +43,7 @@ impl<'a> Header<'a> {
         &self.0[start..start + length]
     }
 
-    pub(crate) fn dialect(&self) -> Dialect {
+    pub fn dialect(&self) -> Dialect {
         match self.field(257, 8) {
             b"ustar  \0" => Dialect::Gnu,
             magic if magic.starts_with(b"ustar") => Dialect::Ustar,
@@ -51,11 +51,11 @@ impl<'a> Header<'a> {
         }
     }
 
-    pub(crate) fn kind(&self) -> u8 {
+    pub fn kind(&self) -> u8 {
         self.0[156]
     }
 
-    pub(crate) fn path(&self) -> Vec<u8> {
+    pub fn path(&self) -> Vec<u8> {
         let name = text(self.field(0, 100));
         let prefix = match self.dialect() {
             Dialect::Ustar => text(self.field(345, 155)),
@@ -64,32 +64,32 @@ impl<'a> Header<'a> {
         if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() }
     }
 
-    pub(crate) fn link(&self) -> Vec<u8> {
+    pub fn link(&self) -> Vec<u8> {
         text(self.field(157, 100)).to_vec()
     }
 
-    pub(crate) fn mode(&self) -> Result<i64, &'static str> {
+    pub fn mode(&self) -> Result<i64, &'static str> {
         number(self.field(100, 8)).ok_or("its mode is not a number")
     }
 
-    pub(crate) fn uid(&self) -> Result<i64, &'static str> {
+    pub fn uid(&self) -> Result<i64, &'static str> {
         number(self.field(108, 8)).ok_or("its owner is not a number")
     }
 
-    pub(crate) fn gid(&self) -> Result<i64, &'static str> {
+    pub fn gid(&self) -> Result<i64, &'static str> {
         number(self.field(116, 8)).ok_or("its group is not a number")
     }
 
-    pub(crate) fn size(&self) -> Result<u64, &'static str> {
+    pub fn size(&self) -> Result<u64, &'static str> {
         let size = number(self.field(124, 12)).ok_or("its size is not a number")?;
         u64::try_from(size).map_err(|_| "its size is negative")
     }
 
-    pub(crate) fn modified(&self) -> Result<i64, &'static str> {
+    pub fn modified(&self) -> Result<i64, &'static str> {
         number(self.field(136, 12)).ok_or("its time is not a number")
     }
 
-    pub(crate) fn device(&self) -> Result<(u32, u32), &'static str> {
+    pub fn device(&self) -> Result<(u32, u32), &'static str> {
         let part = |start| {
             let part = number(self.field(start, 8)).and_then(|part| u32::try_from(part).ok());
             part.ok_or("its device number is not a number")
@@ -99,18 +99,18 @@ impl<'a> Header<'a> {
 
     /// GNU's sparse map: the file's real size, the entries that fit here, and whether more
     /// blocks with entries follow.
-    pub(crate) fn sparse(&self) -> (&'a [u8], &'a [u8], bool) {
+    pub fn sparse(&self) -> (&'a [u8], &'a [u8], bool) {
         (self.field(483, 12), self.field(386, 96), self.0[482] != 0)
     }
 }
 
 /// Up to the first NUL.
-pub(crate) fn text(field: &[u8]) -> &[u8] {
+pub fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// A number, in octal or, if it was too large for that, in base 256.
-pub(crate) fn number(field: &[u8]) -> Option<i64> {
+pub fn number(field: &[u8]) -> Option<i64> {
     match field.first()? {
         first if first & 0x80 == 0 => octal(field).and_then(|number| i64::try_from(number).ok()),
         first => binary(*first, &field[1..]),

@@ -2,24 +2,24 @@
 
 use std::io::{self, BufRead};
 
-use crate::tar::entry::{Entry, Kind, Time};
-use crate::tar::header::{self, Header};
-use crate::tar::pax::{self, Records};
-use crate::tar::sparse::{self, InRecords, Map};
-use crate::tar::{BLOCK_LENGTH, TarError};
+use crate::entry::{Entry, Kind, Time};
+use crate::header::{self, Header};
+use crate::pax::{self, Records};
+use crate::sparse::{self, InRecords, Map};
+use crate::{BLOCK_LENGTH, TarError};
 
 /// A header's extension (a long name, PAX records, a sparse map) must be shorter. Go's reader,
 /// and so Docker, draws the line here as well.
 const EXTENSION_LENGTH_MAX: u64 = 1 << 20;
 
 /// Takes down every byte of an archive that is not the content of a file.
-pub(crate) trait Tape {
+pub trait Tape {
     fn literal(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// Takes nothing down.
 #[derive(Debug)]
-pub(crate) struct NoTape;
+pub struct NoTape;
 
 impl Tape for NoTape {
     fn literal(&mut self, _: &[u8]) -> io::Result<()> {
@@ -29,7 +29,7 @@ impl Tape for NoTape {
 
 /// How an archive ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
     NotReached,
     /// With the two empty blocks that say so.
     Marked,
@@ -39,7 +39,7 @@ pub(crate) enum End {
 
 /// An archive that is being read.
 #[derive(Debug)]
-pub(crate) struct Reader<R, T> {
+pub struct Reader<R, T> {
     input: R,
     tape: T,
     /// Bytes read so far.
@@ -62,29 +62,29 @@ struct Extensions {
 type Block = [u8; BLOCK_LENGTH];
 
 impl<R: BufRead, T: Tape> Reader<R, T> {
-    pub(crate) fn new(input: R, tape: T) -> Self {
+    pub fn new(input: R, tape: T) -> Self {
         Self { input, tape, offset: 0, left: 0, padding: 0, end: End::NotReached }
     }
 
-    pub(crate) fn end(&self) -> End {
+    pub fn end(&self) -> End {
         self.end
     }
 
     /// Bytes read so far.
-    pub(crate) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    pub(crate) fn tape(&mut self) -> &mut T {
+    pub fn tape(&mut self) -> &mut T {
         &mut self.tape
     }
 
-    pub(crate) fn into_tape(self) -> T {
+    pub fn into_tape(self) -> T {
         self.tape
     }
 
     /// Goes to the next entry, past whatever is left of this one.
-    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         if self.end != End::NotReached {
             return Ok(None);
         }
@@ -125,7 +125,7 @@ impl<R: BufRead, T: Tape> Reader<R, T> {
 
     /// Some more of the current entry's content; empty at its end. [`Self::consume`] says how
     /// much of it was taken. Content is not written to the tape.
-    pub(crate) fn content(&mut self) -> Result<&[u8], TarError> {
+    pub fn content(&mut self) -> Result<&[u8], TarError> {
         if self.left == 0 {
             return Ok(&[]);
         }
@@ -137,14 +137,14 @@ impl<R: BufRead, T: Tape> Reader<R, T> {
         Ok(&buffer[..buffer.len().min(left)])
     }
 
-    pub(crate) fn consume(&mut self, length: usize) {
+    pub fn consume(&mut self, length: usize) {
         self.input.consume(length);
         self.offset += length as u64;
         self.left -= length as u64;
     }
 
     /// Bytes of the current entry's content that are still to come.
-    pub(crate) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.left
     }
 

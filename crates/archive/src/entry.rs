@@ -1,26 +1,26 @@
 //! What an archive says of one file.
 
-use crate::tar::sparse::Fragment;
+use crate::sparse::Fragment;
 
 /// One file, folder, link or device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// As it stands in the archive: it may be absolute, or climb.
-    pub(crate) path: Vec<u8>,
-    pub(crate) kind: Kind,
+    pub path: Vec<u8>,
+    pub kind: Kind,
     /// Permissions, with setuid, setgid and sticky bits.
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) modified: Time,
-    pub(crate) accessed: Option<Time>,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub modified: Time,
+    pub accessed: Option<Time>,
     /// In the archive's order.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     File {
         /// Bytes that it has once unpacked.
         size: u64,
@@ -48,14 +48,14 @@ pub(crate) enum Kind {
 
 /// A moment, in seconds since 1970 and nanoseconds after them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Time {
-    pub(crate) seconds: i64,
-    pub(crate) nanoseconds: u32,
+pub struct Time {
+    pub seconds: i64,
+    pub nanoseconds: u32,
 }
 
 impl Entry {
     /// The path, for messages.
-    pub(crate) fn display(&self) -> String {
+    pub fn display(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
 }

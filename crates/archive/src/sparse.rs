@@ -4,30 +4,30 @@
 //! blocks after it, as repeated PAX records (0.0), as one PAX record (0.1), and before the
 //! content (1.0). All four come down to a list of [`Fragment`]s.
 
-use crate::tar::header;
-use crate::tar::pax::{self, Records};
+use crate::header;
+use crate::pax::{self, Records};
 
 /// More parts than this are taken for an attack: it is a map of 16 MiB.
-pub(crate) const FRAGMENTS_MAX: usize = 1 << 20;
+pub const FRAGMENTS_MAX: usize = 1 << 20;
 
 /// A part of a file that is in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fragment {
-    pub(crate) offset: u64,
-    pub(crate) length: u64,
+pub struct Fragment {
+    pub offset: u64,
+    pub length: u64,
 }
 
 /// A map and the size that the file has with its holes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Map {
-    pub(crate) size: u64,
-    pub(crate) fragments: Vec<Fragment>,
+pub struct Map {
+    pub size: u64,
+    pub fragments: Vec<Fragment>,
 }
 
 impl Map {
     /// Checks that the parts follow each other, end within the file, and add up to what the
     /// archive has of it.
-    pub(crate) fn check(self, stored: u64) -> Result<Self, &'static str> {
+    pub fn check(self, stored: u64) -> Result<Self, &'static str> {
         let mut end = 0_u64;
         let mut total = 0_u64;
         for fragment in &self.fragments {
@@ -48,10 +48,7 @@ impl Map {
 }
 
 /// Adds the entries of a GNU header, or of a block that goes on with it.
-pub(crate) fn extend_from_gnu(
-    fragments: &mut Vec<Fragment>,
-    entries: &[u8],
-) -> Result<(), &'static str> {
+pub fn extend_from_gnu(fragments: &mut Vec<Fragment>, entries: &[u8]) -> Result<(), &'static str> {
     for entry in entries.chunks_exact(24) {
         // The list ends at the first empty entry.
         if entry[12] == 0 {
@@ -76,7 +73,7 @@ fn push(fragments: &mut Vec<Fragment>, fragment: Fragment) -> Result<(), &'stati
 
 /// What PAX records say of holes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum InRecords {
+pub enum InRecords {
     None,
     /// Versions 0.0 and 0.1: all of it.
     Map(Map),
@@ -87,7 +84,7 @@ pub(crate) enum InRecords {
 }
 
 /// Finds a map, or the sign of one, in PAX records.
-pub(crate) fn in_records(records: &Records) -> Result<InRecords, &'static str> {
+pub fn in_records(records: &Records) -> Result<InRecords, &'static str> {
     let version = (records.get("GNU.sparse.major"), records.get("GNU.sparse.minor"));
     if version == (Some(b"1"), Some(b"0")) {
         let size = records.number("GNU.sparse.realsize")?.ok_or("its sparse map has no size")?;
@@ -110,7 +107,7 @@ pub(crate) fn in_records(records: &Records) -> Result<InRecords, &'static str> {
 }
 
 /// Offsets and lengths in turn.
-pub(crate) fn pairs(numbers: &[u64]) -> Result<Vec<Fragment>, &'static str> {
+pub fn pairs(numbers: &[u64]) -> Result<Vec<Fragment>, &'static str> {
     if !numbers.len().is_multiple_of(2) {
         return Err("its sparse map is incomplete");
     }

@@ -2,35 +2,35 @@
 
 use std::io::{self, Write};
 
-use crate::tar::BLOCK_LENGTH;
+use crate::BLOCK_LENGTH;
 
 /// The largest size that fits a header in octal.
 const OCTAL_SIZE_MAX: u64 = 0o777_7777_7777;
 
 /// An archive that is being written.
 #[derive(Debug)]
-pub(crate) struct Writer<W> {
+pub struct Writer<W> {
     output: W,
 }
 
 impl<W: Write> Writer<W> {
-    pub(crate) fn new(output: W) -> Self {
+    pub fn new(output: W) -> Self {
         Self { output }
     }
 
-    pub(crate) fn folder(&mut self, path: &str, seconds: u64) -> io::Result<()> {
+    pub fn folder(&mut self, path: &str, seconds: u64) -> io::Result<()> {
         let header = header(&format!("{path}/"), b'5', 0o755, 0, seconds);
         self.output.write_all(&header)
     }
 
-    pub(crate) fn file(&mut self, path: &str, seconds: u64, content: &[u8]) -> io::Result<()> {
+    pub fn file(&mut self, path: &str, seconds: u64, content: &[u8]) -> io::Result<()> {
         self.begin(path, seconds, content.len() as u64)?;
         self.output.write_all(content)?;
         self.pad(content.len() as u64)
     }
 
     /// Writes a file that can be run.
-    pub(crate) fn program(&mut self, path: &str, seconds: u64, content: &[u8]) -> io::Result<()> {
+    pub fn program(&mut self, path: &str, seconds: u64, content: &[u8]) -> io::Result<()> {
         let size = content.len() as u64;
         self.output.write_all(&header(path, b'0', 0o755, size, seconds))?;
         self.output.write_all(content)?;
@@ -38,22 +38,22 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes the header of a file. Its content goes to [`Self::output`], then [`Self::pad`].
-    pub(crate) fn begin(&mut self, path: &str, seconds: u64, size: u64) -> io::Result<()> {
+    pub fn begin(&mut self, path: &str, seconds: u64, size: u64) -> io::Result<()> {
         self.output.write_all(&header(path, b'0', 0o644, size, seconds))
     }
 
-    pub(crate) fn output(&mut self) -> &mut W {
+    pub fn output(&mut self) -> &mut W {
         &mut self.output
     }
 
     /// Fills the last block of a file.
-    pub(crate) fn pad(&mut self, size: u64) -> io::Result<()> {
+    pub fn pad(&mut self, size: u64) -> io::Result<()> {
         let padding = size.next_multiple_of(BLOCK_LENGTH as u64) - size;
         self.output.write_all(&[0; BLOCK_LENGTH][..usize::try_from(padding).unwrap_or_default()])
     }
 
     /// Writes the end mark.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.output.write_all(&[0; 2 * BLOCK_LENGTH])?;
         self.output.flush()?;
         Ok(self.output)

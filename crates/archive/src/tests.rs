@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use crate::tar::TarError;
-use crate::tar::builder::{Builder, Fields, header, seal};
-use crate::tar::entry::{Entry, Kind, Time};
-use crate::tar::reader::{End, NoTape, Reader, Tape};
-use crate::tar::sparse::Fragment;
-use crate::tar::writer::Writer;
+use crate::TarError;
+use crate::builder::{Builder, Fields, header, seal};
+use crate::entry::{Entry, Kind, Time};
+use crate::reader::{End, NoTape, Reader, Tape};
+use crate::sparse::Fragment;
+use crate::writer::Writer;
 
 /// Everything that is not content, and the content where it was read.
 #[derive(Debug, Default)]

@@ -26,7 +26,7 @@ const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEX
 /// out of the root.
 ///
 /// A leading slash is the archive's own root, as for everybody who unpacks archives.
-pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
+pub fn clean(path: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|byte| *byte == b'/') {
         match part {
@@ -41,7 +41,7 @@ pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The folder of a cleaned path, and the name in it.
-pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),
@@ -49,22 +49,22 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A folder's path and a name in it, as one.
-pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+pub fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
 }
 
 /// An open folder, and where it really is.
 #[derive(Debug)]
-pub(crate) struct Folder {
-    pub(crate) descriptor: OwnedFd,
+pub struct Folder {
+    pub descriptor: OwnedFd,
     /// Cleaned, from the root, with no symlink in it.
-    pub(crate) path: Vec<u8>,
+    pub path: Vec<u8>,
 }
 
 /// Opens a folder in the tree. A symlink on the way is followed as a process would whose root
 /// is the tree's; but one that climbs above it with `..` is refused with `EXDEV`, for there is
 /// no honest reason to have it.
-pub(crate) fn open_folder(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Folder> {
+pub fn open_folder(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Folder> {
     let path_or_dot = if path.is_empty() { b"." } else { path };
     let plain = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     match open_at(root, path_or_dot, FOLDER, plain) {
@@ -78,7 +78,7 @@ pub(crate) fn open_folder(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<Folde
 }
 
 /// `openat2`, until the kernel has seen the tree hold still.
-pub(crate) fn open_at(
+pub fn open_at(
     folder: BorrowedFd<'_>,
     path: &[u8],
     flags: OFlags,
@@ -154,11 +154,11 @@ fn path_within(root: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<Vec<u8>
 }
 
 /// A path that means an open file itself, for calls that take no descriptor.
-pub(crate) fn descriptor_path(descriptor: BorrowedFd<'_>) -> String {
+pub fn descriptor_path(descriptor: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", descriptor.as_raw_fd())
 }
 
-pub(crate) fn file_type(descriptor: BorrowedFd<'_>) -> io::Result<FileType> {
+pub fn file_type(descriptor: BorrowedFd<'_>) -> io::Result<FileType> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(descriptor)?.st_mode))
 }
 

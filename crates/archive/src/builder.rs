@@ -1,26 +1,26 @@
 //! Archives for tests, in every dialect, made from scratch so that the reader is not checked
 //! against itself.
 
-use crate::tar::BLOCK_LENGTH;
+use crate::BLOCK_LENGTH;
 
 /// An archive under construction. Each method adds one entry, as GNU or PAX writers do.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Builder {
+pub struct Builder {
     bytes: Vec<u8>,
 }
 
 /// The fields of one header.
 #[derive(Debug, Clone)]
-pub(crate) struct Fields<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) kind: u8,
-    pub(crate) mode: u32,
-    pub(crate) uid: u64,
-    pub(crate) gid: u64,
-    pub(crate) modified: u64,
-    pub(crate) link: &'a str,
-    pub(crate) device: (u32, u32),
-    pub(crate) is_gnu: bool,
+pub struct Fields<'a> {
+    pub path: &'a str,
+    pub kind: u8,
+    pub mode: u32,
+    pub uid: u64,
+    pub gid: u64,
+    pub modified: u64,
+    pub link: &'a str,
+    pub device: (u32, u32),
+    pub is_gnu: bool,
 }
 
 impl Default for Fields<'_> {
@@ -40,36 +40,36 @@ impl Default for Fields<'_> {
 }
 
 impl Builder {
-    pub(crate) fn file(self, path: &str, content: &[u8]) -> Self {
+    pub fn file(self, path: &str, content: &[u8]) -> Self {
         self.entry(&Fields { path, ..Fields::default() }, content)
     }
 
-    pub(crate) fn folder(self, path: &str) -> Self {
+    pub fn folder(self, path: &str) -> Self {
         self.entry(&Fields { path, kind: b'5', mode: 0o755, ..Fields::default() }, b"")
     }
 
-    pub(crate) fn symlink(self, path: &str, link: &str) -> Self {
+    pub fn symlink(self, path: &str, link: &str) -> Self {
         self.entry(&Fields { path, link, kind: b'2', mode: 0o777, ..Fields::default() }, b"")
     }
 
-    pub(crate) fn hard_link(self, path: &str, link: &str) -> Self {
+    pub fn hard_link(self, path: &str, link: &str) -> Self {
         self.entry(&Fields { path, link, kind: b'1', ..Fields::default() }, b"")
     }
 
     /// Adds a PAX header for the entry that follows.
-    pub(crate) fn pax(self, records: &[(&str, &[u8])]) -> Self {
+    pub fn pax(self, records: &[(&str, &[u8])]) -> Self {
         let body: Vec<u8> = records.iter().flat_map(|(key, value)| record(key, value)).collect();
         self.entry(&Fields { path: "PaxHeaders/x", kind: b'x', ..Fields::default() }, &body)
     }
 
-    pub(crate) fn entry(mut self, fields: &Fields<'_>, content: &[u8]) -> Self {
+    pub fn entry(mut self, fields: &Fields<'_>, content: &[u8]) -> Self {
         let header = header(fields, content.len() as u64);
         self.bytes.extend_from_slice(&header);
         self.content(content)
     }
 
     /// Adds content and its padding.
-    pub(crate) fn content(mut self, content: &[u8]) -> Self {
+    pub fn content(mut self, content: &[u8]) -> Self {
         self.bytes.extend_from_slice(content);
         let length = self.bytes.len().next_multiple_of(BLOCK_LENGTH);
         self.bytes.resize(length, 0);
@@ -77,19 +77,19 @@ impl Builder {
     }
 
     /// Adds bytes as they are.
-    pub(crate) fn raw(mut self, bytes: &[u8]) -> Self {
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.bytes.extend_from_slice(bytes);
         self
     }
 
     /// The archive with its end mark.
-    pub(crate) fn finish(self) -> Vec<u8> {
+    pub fn finish(self) -> Vec<u8> {
         self.raw(&[0; 2 * BLOCK_LENGTH]).bytes
     }
 }
 
 /// A header with a correct checksum.
-pub(crate) fn header(fields: &Fields<'_>, size: u64) -> [u8; BLOCK_LENGTH] {
+pub fn header(fields: &Fields<'_>, size: u64) -> [u8; BLOCK_LENGTH] {
     let mut block = [0; BLOCK_LENGTH];
     let mut put =
         |start: usize, bytes: &[u8]| block[start..start + bytes.len()].copy_from_slice(bytes);
@@ -109,7 +109,7 @@ pub(crate) fn header(fields: &Fields<'_>, size: u64) -> [u8; BLOCK_LENGTH] {
 }
 
 /// Writes the checksum.
-pub(crate) fn seal(block: &mut [u8; BLOCK_LENGTH]) {
+pub fn seal(block: &mut [u8; BLOCK_LENGTH]) {
     block[148..156].copy_from_slice(b"        ");
     let sum: u32 = block.iter().copied().map(u32::from).sum();
     block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());

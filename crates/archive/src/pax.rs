@@ -1,17 +1,17 @@
 //! PAX records: what does not fit a header, as `length key=value` lines.
 
-use crate::tar::entry::Time;
+use crate::entry::Time;
 
 /// The records before one entry.
 #[derive(Debug, Default)]
-pub(crate) struct Records(Vec<(Vec<u8>, Vec<u8>)>);
+pub struct Records(Vec<(Vec<u8>, Vec<u8>)>);
 
 /// Before the name of an extended attribute.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 impl Records {
     /// Reads the body of a PAX header.
-    pub(crate) fn parse(mut body: &[u8]) -> Result<Self, &'static str> {
+    pub fn parse(mut body: &[u8]) -> Result<Self, &'static str> {
         let mut records = Vec::new();
         while !body.is_empty() {
             let (record, rest) = split_record(body).ok_or("a PAX record is malformed")?;
@@ -22,36 +22,33 @@ impl Records {
     }
 
     /// The last value of a key. An empty one takes back what was said before.
-    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
         let found = self.0.iter().rev().find(|(name, _)| name == key.as_bytes());
         found.map(|(_, value)| value.as_slice()).filter(|value| !value.is_empty())
     }
 
     /// Every record in order, as GNU's first kind of sparse map wants.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.0.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
     /// A path or the like, which no NUL may be in.
-    pub(crate) fn path(&self, key: &str) -> Result<Option<Vec<u8>>, &'static str> {
+    pub fn path(&self, key: &str) -> Result<Option<Vec<u8>>, &'static str> {
         match self.get(key) {
             Some(path) if path.contains(&0) => Err("a PAX path has a NUL in it"),
             path => Ok(path.map(<[u8]>::to_vec)),
         }
     }
 
-    pub(crate) fn number<T: std::str::FromStr>(
-        &self,
-        key: &str,
-    ) -> Result<Option<T>, &'static str> {
+    pub fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, &'static str> {
         self.get(key).map(number).transpose()
     }
 
-    pub(crate) fn time(&self, key: &str) -> Result<Option<Time>, &'static str> {
+    pub fn time(&self, key: &str) -> Result<Option<Time>, &'static str> {
         self.get(key).map(|value| time(value).ok_or("a PAX time is malformed")).transpose()
     }
 
-    pub(crate) fn xattrs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub fn xattrs(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.iter()
             .filter_map(|(key, value)| Some((key.strip_prefix(XATTR)?.to_vec(), value.to_vec())))
             .filter(|(name, _)| !name.is_empty() && !name.contains(&0))
@@ -60,7 +57,7 @@ impl Records {
 }
 
 /// A decimal number.
-pub(crate) fn number<T: std::str::FromStr>(value: &[u8]) -> Result<T, &'static str> {
+pub fn number<T: std::str::FromStr>(value: &[u8]) -> Result<T, &'static str> {
     let text = std::str::from_utf8(value).ok().filter(|text| !text.starts_with('+'));
     text.and_then(|text| text.parse().ok()).ok_or("a PAX number is malformed")
 }

@@ -1,25 +1,33 @@
-//! Tar archives, as far as layers and images need them.
+//! Tar archives, and trees of files made into them and out of them.
 //!
 //! [`reader::Reader`] reads every dialect that layers come in: ustar, old V7, GNU (long names,
 //! base-256 numbers, sparse files) and PAX (everything, including its three kinds of sparse
 //! files). It never loses a byte: what is not the content of a file goes to a
-//! [`reader::Tape`], so that the archive can be put together again. [`writer`] writes plain
-//! ustar, for `save`.
+//! [`reader::Tape`], so that the archive can be put together again.
+//!
+//! [`author`] writes any entry, the same bytes for the same entry; [`writer`] the plain files
+//! and folders that `save` needs. [`tree`] and [`extract`] go from files to an archive and
+//! back. Whoever made the files, or the archive, may be an enemy: every step in a tree is taken
+//! by the kernel from a descriptor ([`place`]), never by joining paths.
 
-pub(crate) mod entry;
-pub(crate) mod header;
-pub(crate) mod pax;
-pub(crate) mod reader;
-pub(crate) mod sparse;
-pub(crate) mod writer;
+pub mod author;
+pub mod builder;
+pub mod entry;
+pub mod extract;
+pub mod header;
+pub mod node;
+pub mod pax;
+pub mod place;
+pub mod reader;
+pub mod sparse;
+pub mod tree;
+pub mod writer;
 
-#[cfg(test)]
-pub(crate) mod builder;
 #[cfg(test)]
 mod tests;
 
 /// Archives are made of blocks of this many bytes.
-pub(crate) const BLOCK_LENGTH: usize = 512;
+pub const BLOCK_LENGTH: usize = 512;
 
 /// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,177 @@
+//! From a tree of files to an archive.
+//!
+//! The tree may change meanwhile, at the hands of somebody who wants us to read what is not
+//! his. Each file is held by a descriptor from the moment it is looked at, found from its
+//! folder's descriptor by its bare name, and never through a symlink.
+
+use std::collections::HashMap;
+use std::io::{self, Read as _, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::author::Author;
+use crate::entry::Kind;
+use crate::node::{self, Node, Xattrs};
+use crate::place;
+
+/// As deep as a path can be that anybody can name. Each level costs a descriptor.
+const DEPTH_MAX: usize = 2048;
+
+/// Bytes read from a file at a time.
+const BUFFER_LENGTH: usize = 128 << 10;
+
+/// Why a tree could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    #[error("cannot read {path}")]
+    Read { path: String, source: io::Error },
+    #[error("{path} is too deep")]
+    TooDeep { path: String },
+    /// Whoever takes the archive does not take it any more.
+    #[error("cannot write the archive")]
+    Write(#[source] io::Error),
+}
+
+/// Which folders are shown as empty.
+pub type Hides<'a> = &'a dyn Fn(&Node) -> bool;
+
+/// A tree that is being written.
+pub struct TreeWriter<'a, W> {
+    author: Author<W>,
+    xattrs: Xattrs,
+    hides: Hides<'a>,
+    /// The first name of every file that has several.
+    seen: HashMap<(u64, u64), Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl<W> std::fmt::Debug for TreeWriter<'_, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TreeWriter").finish_non_exhaustive()
+    }
+}
+
+/// A folder whose content is being written.
+struct Level {
+    folder: OwnedFd,
+    path: Vec<u8>,
+    /// In reverse order.
+    names: Vec<Vec<u8>>,
+}
+
+impl<'a, W: Write> TreeWriter<'a, W> {
+    pub fn new(output: W, xattrs: Xattrs, hides: Hides<'a>) -> Self {
+        Self {
+            author: Author::new(output),
+            xattrs,
+            hides,
+            seen: HashMap::new(),
+            buffer: vec![0; BUFFER_LENGTH],
+        }
+    }
+
+    /// Writes a file or a folder with everything in it, under a path of the archive's.
+    pub fn add(&mut self, top: &Node, path: &[u8]) -> Result<(), TreeError> {
+        self.add_node(top, path)?;
+        if top.is_folder() && !(self.hides)(top) { self.add_content(top, path) } else { Ok(()) }
+    }
+
+    /// Writes everything in a folder, under its path in the archive.
+    pub fn add_content(&mut self, top: &Node, path: &[u8]) -> Result<(), TreeError> {
+        let mut levels = vec![open_level(top, path.to_vec())?];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.names.pop() else {
+                levels.pop();
+                continue;
+            };
+            let path = place::join(level.path.strip_suffix(b"/").unwrap_or(&level.path), &name);
+            let node = match Node::open(level.folder.as_fd(), &name) {
+                Ok(node) => node,
+                // It was there when the folder was listed, and is no more.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(cannot_read(&path, error.into())),
+            };
+            self.add_node(&node, &path)?;
+            if node.is_folder() && !(self.hides)(&node) {
+                if levels.len() >= DEPTH_MAX {
+                    return Err(TreeError::TooDeep { path: text(&path) });
+                }
+                levels.push(open_level(&node, path)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one file, link or folder, without what is in the latter.
+    pub fn add_node(&mut self, node: &Node, path: &[u8]) -> Result<(), TreeError> {
+        let entry = node.entry(path.to_vec(), self.xattrs);
+        let entry = entry.map_err(|error| cannot_read(path, error))?;
+        let Some(mut entry) = entry else { return Ok(()) };
+        let has_other_names = !node.is_folder() && node.stat.st_nlink > 1;
+        if has_other_names {
+            if let Some(first) = self.seen.get(&node.identity()) {
+                entry.kind = Kind::HardLink { target: first.clone() };
+                entry.xattrs.clear();
+                return self.author.entry(&entry).map_err(TreeError::Write);
+            }
+            self.seen.insert(node.identity(), path.to_vec());
+        }
+        self.author.entry(&entry).map_err(TreeError::Write)?;
+        // The kernel's own files say that they are empty, and some never end.
+        if node.file_type() == FileType::RegularFile && node.size() > 0 {
+            self.add_bytes(node, path)?;
+        }
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, node: &Node, path: &[u8]) -> Result<(), TreeError> {
+        let mut file = node.read().map_err(|error| cannot_read(path, error))?;
+        while self.author.left() > 0 {
+            let read = match file.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(cannot_read(path, error)),
+            };
+            self.author.content(&self.buffer[..read]).map_err(TreeError::Write)?;
+        }
+        Ok(())
+    }
+
+    /// For what is no file: whiteouts.
+    pub fn author(&mut self) -> &mut Author<W> {
+        &mut self.author
+    }
+
+    pub fn finish(self) -> io::Result<W> {
+        self.author.finish()
+    }
+}
+
+fn open_level(node: &Node, path: Vec<u8>) -> Result<Level, TreeError> {
+    let cannot = |error| cannot_read(&path, error);
+    let folder = node.list().map_err(cannot)?;
+    let mut names = node::names(&folder).map_err(cannot)?;
+    names.reverse();
+    Ok(Level { folder, path, names })
+}
+
+fn cannot_read(path: &[u8], source: io::Error) -> TreeError {
+    TreeError::Read { path: text(path), source }
+}
+
+fn text(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+/// A top of a tree.
+pub fn top(folder: BorrowedFd<'_>) -> io::Result<Node> {
+    Ok(Node::open(folder, b".")?)
+}
+
+/// Hides nothing.
+pub fn nothing(_: &Node) -> bool {
+    false
+}
