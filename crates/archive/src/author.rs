@@ -78,6 +78,13 @@ impl<W: Write> Author<W> {
         Ok(self.output)
     }
 
+    /// Ends in the middle of a block.
+    pub fn break_off(mut self) -> io::Result<()> {
+        self.end_content()?;
+        self.output.write_all(b"broken off")?;
+        self.output.flush()
+    }
+
     /// Fills up what was announced: a file may shrink while it is read.
     fn end_content(&mut self) -> io::Result<()> {
         while self.left > 0 {

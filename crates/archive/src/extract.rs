@@ -14,7 +14,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, Timespec,
+    Timestamps, Uid, XattrFlags,
 };
 use rustix::io::Errno;
 
@@ -348,6 +349,17 @@ pub fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
 }
 
 fn remove_within(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> io::Result<()> {
+    // The kernel refuses to remove what something is mounted on only to those who see the mount.
+    // From outside of a container it would tear the container's mount down.
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(parent, name, flags, StatxFlags::TYPE) {
+        Ok(stat) if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => {
+            return Err(Errno::BUSY.into());
+        }
+        Ok(_) => {}
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
         Ok(()) | Err(Errno::NOENT) => return Ok(()),

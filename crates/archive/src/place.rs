@@ -145,8 +145,8 @@ fn walk(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
     }
 }
 
-/// Where an open file is, seen from an open folder above it.
-fn path_within(root: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+/// Where an open file is, seen from an open folder above it. Cleaned.
+pub fn path_within(root: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
     let root = std::fs::read_link(descriptor_path(root))?;
     let file = std::fs::read_link(descriptor_path(file))?;
     let path = file.strip_prefix(&root).map_err(|_| io::Error::from(Errno::XDEV))?;

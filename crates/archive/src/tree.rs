@@ -86,7 +86,7 @@ impl<'a, W: Write> TreeWriter<'a, W> {
                 levels.pop();
                 continue;
             };
-            let path = place::join(level.path.strip_suffix(b"/").unwrap_or(&level.path), &name);
+            let path = below(&level.path, &name);
             let node = match Node::open(level.folder.as_fd(), &name) {
                 Ok(node) => node,
                 // It was there when the folder was listed, and is no more.
@@ -148,6 +148,17 @@ impl<'a, W: Write> TreeWriter<'a, W> {
     pub fn finish(self) -> io::Result<W> {
         self.author.finish()
     }
+
+    /// Ends the archive in the middle of a block: whoever reads it knows that it is not whole.
+    pub fn break_off(self) {
+        // There may be nobody left to tell.
+        let _ = self.author.break_off();
+    }
+}
+
+/// The path of a name in a folder. That of the root is a slash, as Docker writes it.
+fn below(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder == b"/" { [b"/", name].concat() } else { place::join(folder, name) }
 }
 
 fn open_level(node: &Node, path: Vec<u8>) -> Result<Level, TreeError> {

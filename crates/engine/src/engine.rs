@@ -14,6 +14,7 @@ use crate::containers::{
     LookupError, Outcome, ProcessTable, PruneFilter, Pruned, RemoveError, RemoveOptions,
     StartError, StopOptions, UnlinkError, UpdateContainer, View, WaitCondition, WaitResult,
 };
+use crate::containers::{CopyIn, CopyOut, FilesError, PathStat};
 use crate::events::{Events, Subscription};
 use crate::exec::{ExecId, ExecSpec, ExecView};
 use crate::images::{RemoveImage, RemoveImageError, Removed};
@@ -299,6 +300,31 @@ impl Engine {
 
     pub async fn prune_containers(&self, filter: PruneFilter) -> Pruned {
         crate::containers::prune(&self.0, filter).await
+    }
+}
+
+/// Containers' files.
+impl Engine {
+    /// What is at a path of a container's.
+    pub async fn stat_path(&self, name: &str, path: &str) -> Result<PathStat, FilesError> {
+        crate::containers::files::stat(&self.0, &self.0.registry.find(name)?, name, path).await
+    }
+
+    /// What is at a path of a container's, to be had as an archive.
+    pub async fn copy_out(&self, name: &str, path: &str) -> Result<CopyOut, FilesError> {
+        crate::containers::files::read(&self.0, &self.0.registry.find(name)?, name, path).await
+    }
+
+    /// Unpacks an archive into a folder of a container's.
+    pub async fn copy_in(
+        &self,
+        name: &str,
+        path: &str,
+        options: CopyIn,
+        archive: impl std::io::Read + Send + 'static,
+    ) -> Result<(), FilesError> {
+        let container = self.0.registry.find(name)?;
+        crate::containers::files::write(&self.0, &container, name, path, options, archive).await
     }
 }
 

@@ -13,6 +13,7 @@ mod engine;
 pub mod events;
 pub mod exec;
 pub mod images;
+mod layers;
 mod logs;
 mod metadata;
 mod names;

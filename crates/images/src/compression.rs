@@ -39,7 +39,7 @@ fn is_skippable_zstd_frame(beginning: &[u8]) -> bool {
 }
 
 /// Undoes the compression that the input turns out to have.
-pub(crate) fn decompress<'a, R: BufRead + Send + 'a>(
+pub fn decompress<'a, R: BufRead + Send + 'a>(
     mut input: R,
 ) -> Result<Box<dyn BufRead + Send + 'a>, ArchiveError> {
     let compression = Compression::of(input.fill_buf().map_err(ArchiveError::Read)?);

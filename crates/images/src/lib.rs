@@ -47,6 +47,7 @@ pub use crate::catalog::ResolveError;
 pub use crate::change::{
     Change, ChangeError, Command, apply as apply_changes, parse_change, parse_changes,
 };
+pub use crate::compression::decompress;
 pub use crate::history::HistoryEntry;
 pub use crate::image::{Extras, HealthCheck, Image, ImageId, Layer, ProcessExtras};
 pub use crate::import::{ImportError, ImportOptions};

@@ -1,12 +1,16 @@
-//! Overlays on kernels that want all their layers in one page of options (before Linux 6.5).
+//! Overlays: as a mount that is nowhere, and, on kernels that want all layers in one page of
+//! options (before Linux 6.5), at a place.
 
 use std::fmt::Write as _;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::MountFlags;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
+};
 
 /// The folders of an overlay that can be changed.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +19,35 @@ pub struct Changes<'a> {
     pub work: &'a Path,
     /// Never wait for the disk. Needs Linux 5.10.
     pub volatile: bool,
+}
+
+/// Mounts `lowers`, the topmost first, nowhere: the mount is gone with its descriptor. Read-only
+/// without `changes`.
+///
+/// Fails with `EINVAL` on kernels that do not take layers one by one: see [`mount_at`].
+pub fn mount_detached<'a>(
+    lowers: impl Iterator<Item = &'a Path>,
+    changes: Option<Changes<'_>>,
+) -> io::Result<OwnedFd> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for lower in lowers {
+        fsconfig_set_string(context.as_fd(), "lowerdir+", lower)?;
+    }
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    if let Some(changes) = changes {
+        attributes = MountAttrFlags::empty();
+        fsconfig_set_string(context.as_fd(), "upperdir", changes.upper)?;
+        fsconfig_set_string(context.as_fd(), "workdir", changes.work)?;
+        if changes.volatile {
+            fsconfig_set_flag(context.as_fd(), "volatile")?;
+        }
+    } else {
+        // An index would claim the layers for this mount alone, and one of them may be what a
+        // running container writes to.
+        fsconfig_set_string(context.as_fd(), "index", "off")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
 /// Mounts `lowers`, the topmost first, at `place`; read-only without `changes`.

@@ -1,6 +1,7 @@
 //! The product's promises. Each file is a topic, each test a promise.
 
 mod attach;
+mod copy;
 mod crash;
 mod daemon_flags;
 mod debug;

@@ -3,6 +3,7 @@
 mod config;
 mod control;
 mod create;
+mod files;
 mod host_config;
 mod inspect;
 mod list;
@@ -14,6 +15,7 @@ pub use control::{
     ContainerPruneReport, TopResponse, UpdateRequest, UpdateResponse, WaitError, WaitResponse,
 };
 pub use create::{CreateRequest, CreateResponse};
+pub use files::{ALL_XATTRS, FileChange, FileMode, PATH_STAT_HEADER, PathStat};
 pub use host_config::{HostConfig, LogConfig, PortBinding, PortMap, RestartPolicy};
 pub use inspect::{
     ContainerInspect, ContainerState, GraphDriver, Health, HealthResult, MountPoint,

@@ -13,7 +13,6 @@ const MISSING: &[(&str, &str, &str)] = &[
     ("/images/search", "", "searching registries"),
     ("/images/", "/push", "pushing images: there are no registries yet"),
     ("/distribution/", "/json", "asking registries about images"),
-    ("/containers/", "/archive", "copying files to and from containers"),
     ("/containers/", "/export", "exporting containers"),
     ("/containers/", "/changes", "listing a container's changed files"),
     ("/containers/", "/attach/ws", "attaching by websocket"),

@@ -1,6 +1,7 @@
 //! Long bodies: read and written by code that blocks, in step with the client.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use futures_util::Stream;
@@ -18,14 +19,18 @@ const PIECE_BYTES_MIN: usize = 64 << 10;
 /// How much of a body that nobody wants is read all the same.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
 
+/// How long the next piece of it is waited for: a client that sends nothing more is waiting for
+/// the answer.
+const DRAINING_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Reads a body that nobody wants. A client that is still writing when its connection closes
 /// tells its user about that, and not what we answered.
 pub(crate) async fn drain(mut body: Incoming) {
     let mut drained = 0;
     while drained < DRAINED_BYTES_MAX {
-        match body.frame().await {
-            Some(Ok(frame)) => drained += frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(_)) | None => break,
+        match tokio::time::timeout(DRAINING_PATIENCE, body.frame()).await {
+            Ok(Some(Ok(frame))) => drained += frame.data_ref().map_or(0, Bytes::len),
+            Ok(Some(Err(_)) | None) | Err(_) => break,
         }
     }
 }
@@ -40,6 +45,11 @@ pub(crate) struct Frames {
 impl Frames {
     pub(crate) fn new(body: Incoming) -> Self {
         Self { body, runtime: Handle::current(), rest: Bytes::new() }
+    }
+
+    /// What was not read.
+    pub(crate) fn into_body(self) -> Incoming {
+        self.body
     }
 }
 

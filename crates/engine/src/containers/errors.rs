@@ -177,6 +177,10 @@ pub enum StartError {
     InvalidConfiguration { reason: String },
     #[error("cannot start the container's supervisor")]
     Launch { source: shim::client::LaunchError },
+    #[error(
+        "container {id} cannot start: its files have been copied for {seconds} s, and still are"
+    )]
+    FilesInUse { id: String, seconds: u64 },
     #[error("the daemon is stopping")]
     ShuttingDown,
 }
@@ -186,7 +190,10 @@ impl Explain for StartError {
         use shim::protocol::FailureKind;
         match self {
             Self::Lookup(error) => error.kind(),
-            Self::IsPaused | Self::IsRemoving | Self::JoinedNotRunning { .. } => Kind::Conflict,
+            Self::IsPaused
+            | Self::IsRemoving
+            | Self::JoinedNotRunning { .. }
+            | Self::FilesInUse { .. } => Kind::Conflict,
             Self::Mount(error) => error.kind(),
             Self::Volume(error) => error.kind(),
             Self::Network { source } => source.kind(),

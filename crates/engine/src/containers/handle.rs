@@ -4,9 +4,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 
 use super::errors::{ControlError, ExecError, LookupError, RemoveError, StartError};
+use super::files::{FILES_PATIENCE, FilesLock};
 use super::lifecycle::{Decision, Refusal, Request, decide};
 use super::requests::{
     AttachStreams, ClientStream, Outcome, ProcessTable, RemoveOptions, StopOptions, UpdateContainer,
@@ -36,6 +37,8 @@ pub(crate) struct Container {
     id: ContainerId,
     queue: mpsc::Sender<Message>,
     snapshot: watch::Receiver<Snapshot>,
+    /// Held by whoever has its file system mounted while it does not run.
+    files: FilesLock,
 }
 
 /// A request with the place for its answer.
@@ -142,7 +145,7 @@ impl Container {
         queue: mpsc::Sender<Message>,
         snapshot: watch::Receiver<Snapshot>,
     ) -> Self {
-        Self { id, queue, snapshot }
+        Self { id, queue, snapshot, files: FilesLock::default() }
     }
 
     pub(crate) fn id(&self) -> &ContainerId {
@@ -175,7 +178,17 @@ impl Container {
         self.ask(message).await.unwrap_or_else(|| Err(self.gone().into()))
     }
 
+    /// Waits until nobody has its files mounted.
+    pub(crate) async fn lock_files(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.files).lock_owned().await
+    }
+
     pub(crate) async fn start(&self) -> Result<Outcome, StartError> {
+        let files = tokio::time::timeout(FILES_PATIENCE, self.lock_files()).await;
+        let _files = files.map_err(|_| StartError::FilesInUse {
+            id: self.id.to_string(),
+            seconds: FILES_PATIENCE.as_secs(),
+        })?;
         self.ask(|reply| Message::Start { reply }).await.unwrap_or_else(|| Err(self.gone().into()))
     }
 

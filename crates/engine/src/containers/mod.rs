@@ -6,6 +6,7 @@
 mod bundle;
 mod create;
 pub mod errors;
+pub(crate) mod files;
 pub(crate) mod handle;
 pub mod lifecycle;
 pub(crate) mod links;
@@ -27,6 +28,7 @@ mod warnings;
 
 pub(crate) use create::create;
 pub use errors::*;
+pub use files::{CopyIn, CopyOut, FilesError, PathStat};
 pub use links::UnlinkError;
 pub(crate) use prune::{prune, summary};
 pub use requests::*;

@@ -1,15 +1,16 @@
 //! Filling a new volume with what the image has at its place.
 //!
-//! The image's layers are looked at through an overlay that is mounted nowhere: a detached
-//! mount (`fsmount(2)`), which is gone with its descriptor whatever happens to us.
+//! The image's layers are looked at through an overlay that is mounted nowhere
+//! ([`layers::open_merged`]).
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Uid};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+
+use crate::layers;
 
 /// How deep a tree may be. The kernel's own limit on paths is lower in practice.
 const DEPTH_MAX: u32 = 1024;
@@ -20,7 +21,7 @@ pub(crate) fn fill_from_image(volume: &Path, lowers: &[PathBuf], target: &str) -
     if fs::read_dir(volume)?.next().is_some() {
         return Ok(());
     }
-    let Some(root) = open_image(lowers)? else { return Ok(()) };
+    let Some(root) = layers::open_merged(lowers)? else { return Ok(()) };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat2(&root, target, flags, Mode::empty(), ResolveFlags::IN_ROOT);
     let source = match opened {
@@ -30,47 +31,6 @@ pub(crate) fn fill_from_image(volume: &Path, lowers: &[PathBuf], target: &str) -
     };
     let folder = rustix::fs::open(volume, flags, Mode::empty())?;
     copy_folder(&source, &folder, 0)
-}
-
-/// The image's root; `None` for an image without layers.
-fn open_image(lowers: &[PathBuf]) -> io::Result<Option<OwnedFd>> {
-    match lowers {
-        [] => Ok(None),
-        // An overlay wants two.
-        [only] => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            Ok(Some(rustix::fs::open(only, flags, Mode::empty())?))
-        }
-        many => match mount_detached(many) {
-            // Before Linux 6.5 layers could not be given one by one.
-            Err(rustix::io::Errno::INVAL) => mount_apart(many).map(Some),
-            result => Ok(Some(result?)),
-        },
-    }
-}
-
-fn mount_detached(lowers: &[PathBuf]) -> rustix::io::Result<OwnedFd> {
-    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for lower in lowers {
-        rustix::mount::fsconfig_set_string(context.as_fd(), "lowerdir+", lower)?;
-    }
-    rustix::mount::fsconfig_create(context.as_fd())?;
-    rustix::mount::fsmount(
-        context.as_fd(),
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::MOUNT_ATTR_RDONLY,
-    )
-}
-
-/// Mounts them in a mount namespace that nobody else is in, and goes with the descriptor.
-fn mount_apart(lowers: &[PathBuf]) -> io::Result<OwnedFd> {
-    linux::mounts::in_own_namespace(|| {
-        // Any folder will do as its place there.
-        let place = &lowers[0];
-        linux::overlay::mount_at(place, lowers.iter().map(PathBuf::as_path), None)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(rustix::fs::open(place, flags, Mode::empty())?)
-    })
 }
 
 /// Copies a folder's content and its own attributes.
@@ -212,20 +172,6 @@ mod tests {
         assert_eq!(fs::read_to_string(volume.join("sub/kept")).unwrap(), "kept");
         assert_eq!(fs::metadata(volume.join("sub/kept")).unwrap().mode() & 0o7777, 0o4711);
         assert_eq!(fs::read_link(volume.join("link")).unwrap(), Path::new("/etc/passwd"));
-    }
-
-    #[test]
-    fn layers_are_seen_the_same_on_older_kernels() {
-        let root = tempfile::tempdir().unwrap();
-        let lowers = ["a", "b"].map(|name| root.path().join(name));
-        for lower in &lowers {
-            fs::create_dir(lower).unwrap();
-            fs::write(lower.join("file"), lower.as_os_str().as_encoded_bytes()).unwrap();
-        }
-        let view = mount_apart(&lowers).unwrap();
-        let file = rustix::fs::openat(&view, "file", OFlags::RDONLY, Mode::empty()).unwrap();
-        let text = io::read_to_string(fs::File::from(file)).unwrap();
-        assert_eq!(Path::new(&text), lowers[0]);
     }
 
     #[test]

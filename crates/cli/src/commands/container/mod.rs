@@ -2,6 +2,7 @@
 
 mod attach;
 mod commit;
+mod cp;
 mod create;
 mod creation;
 mod creation_flags;
@@ -32,6 +33,7 @@ mod why;
 
 pub(crate) use attach::ATTACH;
 pub(crate) use commit::COMMIT;
+pub(crate) use cp::CP;
 pub(crate) use create::{CREATE, pull_request};
 pub(crate) use debug::DEBUG;
 pub(crate) use diff::DIFF;
@@ -63,6 +65,7 @@ pub(crate) static GROUP: Command = Command::group(
     &[
         &ATTACH,
         &COMMIT,
+        &CP,
         &CREATE,
         &DEBUG,
         &DIFF,

@@ -1,5 +1,6 @@
 //! `/containers/…`: containers, as Docker clients see them.
 
+mod archive;
 mod attach;
 mod control;
 mod create;
@@ -10,6 +11,7 @@ mod logs;
 mod stats;
 mod wait;
 
+pub(crate) use archive::{read as read_archive, stat as stat_archive, write as write_archive};
 pub(crate) use attach::attach;
 pub(crate) use control::{
     kill, pause, prune, remove, rename, resize, restart, start, stop, unpause, update,
