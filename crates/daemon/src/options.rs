@@ -132,7 +132,11 @@ pub(crate) const OPTIONS: &[OptionRow] = &[
     works("ip-masq", Flag, "Give packets that leave the host the host's address (default true)"),
     row("label", "labels", List, Support::Works, "Labels of the daemon: key=value"),
     accepted("live-restore", Flag, "Containers outlive the daemon in any case"),
-    works("log-driver", Text, "Where containers' output goes: json-file or none"),
+    works(
+        "log-driver",
+        Text,
+        "Where containers' output goes: json-file, local, journald, syslog, fluentd or none",
+    ),
     works("log-format", Text, "The daemon's own log: text or json"),
     short('l', works("log-level", Text, "The daemon's own log: debug, info, warn, error or fatal")),
     row("log-opt", "log-opts", Map, Support::Works, "Options of the log driver: name=value"),

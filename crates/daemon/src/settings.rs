@@ -23,20 +23,6 @@ const DEFAULT_CGROUP_PARENT: &str = "/wharf";
 /// The names of the daemon's own containers' supervisor program.
 const SHIM_PROGRAM: &str = "wharf-shim";
 
-/// What can be asked of the log driver `json-file`.
-const JSON_FILE_OPTIONS: &[&str] = &[
-    "max-file",
-    "max-size",
-    "compress",
-    "labels",
-    "labels-regex",
-    "env",
-    "env-regex",
-    "tag",
-    "mode",
-    "max-buffer-size",
-];
-
 /// Everything that the daemon was told.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -78,11 +64,10 @@ impl Settings {
 
 /// Options of which some values work and others do not.
 fn refuse_unsupported_values(values: &Values) -> Result<()> {
-    let only: [(&str, &[&str]); 4] = [
+    let only: [(&str, &[&str]); 3] = [
         ("storage-driver", &["overlay2", "overlayfs"]),
         ("default-ipc-mode", &["private"]),
         ("default-cgroupns-mode", &[if has_unified_cgroups() { "private" } else { "host" }]),
-        ("log-driver", &["json-file", "none"]),
     ];
     for (key, supported) in only {
         if let Some(value) = values.text(key)
@@ -221,11 +206,8 @@ fn ulimits(values: &Values) -> Result<BTreeMap<String, Ulimit>> {
 fn log(values: &Values) -> Result<LogConfig> {
     let driver = values.text("log-driver").unwrap_or("json-file").to_owned();
     let options = values.map("log-opts");
-    if let Some(name) = options
-        .keys()
-        .find(|name| driver != "json-file" || !JSON_FILE_OPTIONS.contains(&name.as_str()))
-    {
-        bail!("failed to set log opts: unknown log opt '{name}' for {driver} log driver");
+    if let Err(reason) = engine::validate_log_options(&driver, &options) {
+        bail!("failed to set log opts: {reason}");
     }
     Ok(LogConfig { driver, options })
 }
@@ -333,8 +315,9 @@ mod tests {
             "You specified -b & --bip, mutually exclusive options. Please specify only one",
         );
         refused(
-            "--log-driver syslog",
-            "log-driver=syslog is not implemented by Wharf yet: it is json-file or none",
+            "--log-driver nope",
+            "failed to set log opts: error looking up logging plugin nope: \
+             plugin \"nope\" not found",
         );
         refused("--dns x", "x is not an ip address: invalid IP address syntax");
     }

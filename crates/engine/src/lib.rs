@@ -23,6 +23,9 @@ pub mod statistics;
 pub mod volumes;
 
 pub use engine::{Engine, HostSummary, OpenError};
-pub use logs::{LogEntry, LogQuery, LogStream, LogsError};
+pub use logs::{
+    DEFAULT_FILE_BYTES, DEFAULT_FILES, LOG_DRIVERS, LogEntry, LogPlace, LogQuery, LogStream,
+    LogsError, is_about_log_copies, validate_log_options,
+};
 pub use runtimes::{RuntimeProgram, Runtimes};
 pub use settings::Settings;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::containers::ContainerId;
 use crate::containers::spec::{LogConfig, Ulimit};
+use crate::logs::LogPaths;
 use crate::runtimes::Runtimes;
 
 /// What an engine is told once, when it is opened.
@@ -43,8 +44,8 @@ impl Settings {
         self.data_root.join("containers").join(id.as_str())
     }
 
-    pub(crate) fn log_path(&self, id: &ContainerId) -> PathBuf {
-        self.container_folder(id).join(format!("{id}-json.log"))
+    pub(crate) fn log_paths(&self, id: &ContainerId) -> LogPaths {
+        LogPaths::new(&self.container_folder(id), id.as_str())
     }
 
     /// What a running container has in memory.

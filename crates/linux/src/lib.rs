@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod conntrack;
 pub mod entry;
 pub mod inherited;
+pub mod local_time;
 pub mod loopback;
 pub mod mounts;
 pub mod namespaces;

@@ -2,9 +2,12 @@
 //!
 //! The program `wharf-shim` is one container's supervisor. This library is what a daemon
 //! needs in order to talk to it: the [`protocol`] (messages, versions, what is on disk)
-//! and a blocking [`client`] for it.
+//! and a blocking [`client`] for it; and the format of the logs that it writes
+//! ([`local_log`]).
 
 pub mod client;
+pub mod local_log;
+mod log_settings;
 pub mod process;
 pub mod protocol;
 pub mod wire;

@@ -25,6 +25,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::log_settings::{
+    LogAddress, LogFiles, LogPeer, LogSettings, RemoteLog, SyslogFormat,
+};
+
 /// The protocol that this build speaks.
 pub const VERSION: u32 = 1;
 
@@ -124,27 +128,6 @@ pub enum RootFilesystem {
     Directory { path: PathBuf },
 }
 
-/// Where the container's output goes beside attached clients.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogSettings {
-    None,
-    /// Docker's format: a JSON object a line.
-    JsonFile {
-        path: PathBuf,
-        /// Rotate when the file would grow past this many bytes.
-        #[serde(default)]
-        size_max: Option<u64>,
-        /// Files to keep, the live one included.
-        files_max: u32,
-        #[serde(default)]
-        compress: bool,
-        /// `attrs` of each line: chosen labels, environment, the tag.
-        #[serde(default)]
-        attributes: Vec<(String, String)>,
-    },
-}
-
 /// What to do when the container's process ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -208,6 +191,10 @@ pub struct State {
     /// for each hierarchy.
     #[serde(default)]
     pub cgroup_paths: Vec<PathBuf>,
+    /// Entries that are missing in the log: the disk was full, or whoever keeps the log was
+    /// too slow or gone.
+    #[serde(default)]
+    pub log_entries_lost: u64,
     #[serde(default)]
     pub execs: Vec<ExecState>,
 }
@@ -376,6 +363,8 @@ pub enum What {
     Detached {
         exec: Option<String>,
     },
+    /// Entries of the log were lost. Told at most once a second.
+    LogEntriesLost,
     /// A kind that this build does not know.
     #[serde(other)]
     Other,

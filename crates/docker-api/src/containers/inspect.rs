@@ -66,6 +66,10 @@ pub struct ContainerState {
     pub finished_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+    /// Ours: entries that are missing in the log of the last run, because the disk was full, or
+    /// whoever keeps the log too slow or gone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub log_entries_lost: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

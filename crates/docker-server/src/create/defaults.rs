@@ -102,15 +102,17 @@ fn fill_in_resources(host: &mut HostConfig, circumstances: &Circumstances) {
     }
 }
 
-/// The daemon's log options go with the daemon's log driver only.
+/// The daemon's log options go with the daemon's log driver only, but for those about copies
+/// that `logs` reads where somebody else keeps the log.
 fn fill_in_log(host: &mut HostConfig, circumstances: &Circumstances) {
     let log = &mut host.log_config;
     if log.driver.is_empty() {
         log.driver.clone_from(&circumstances.log.driver);
     }
     let options = log.config.get_or_insert_default();
-    if log.driver == circumstances.log.driver {
-        for (name, value) in &circumstances.log.options {
+    let is_same = log.driver == circumstances.log.driver;
+    for (name, value) in &circumstances.log.options {
+        if is_same || engine::is_about_log_copies(name) {
             options.entry(name.clone()).or_insert_with(|| value.clone());
         }
     }

@@ -215,7 +215,6 @@ fn what_is_missing_is_refused_by_name() {
     let missing = |member: &str, what: &str| {
         refused(member, &format!("not implemented by Wharf yet: {what}"));
     };
-    missing(r#""LogConfig":{"Type":"syslog"}"#, "the log driver syslog");
     missing(r#""Mounts":[{"Type":"image","Target":"/x","Source":"y"}]"#, "mounts of type image");
 }
 

@@ -158,7 +158,7 @@ fn plugins_info() -> PluginsInfo {
         volume: owned(&["local"]),
         network: owned(&["bridge", "host", "null"]),
         authorization: None,
-        log: owned(&["json-file", "none"]),
+        log: owned(&engine::LOG_DRIVERS),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn inspect(view: &View, sizes: Option<(u64, u64)>) -> ContainerInspec
         resolv_conf_path: path(&view.resolv_conf_path),
         hostname_path: path(&view.hostname_path),
         hosts_path: path(&view.hosts_path),
-        log_path: view.log_path.as_deref().map(path).unwrap_or_default(),
+        log_path: view.log.shown().map(path).unwrap_or_default(),
         name: format!("/{}", view.name),
         restart_count: view.restart_count,
         driver: STORAGE_DRIVER.to_owned(),

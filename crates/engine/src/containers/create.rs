@@ -122,6 +122,7 @@ async fn make(
         was_stopped: false,
         exit_code: 0,
         oom_killed: false,
+        log_entries_lost: 0,
         memory_peak: None,
         error: String::new(),
         error_hint: None,

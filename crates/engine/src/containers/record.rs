@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) exit_code: i32,
     pub(crate) oom_killed: bool,
     #[serde(default)]
+    pub(crate) log_entries_lost: u64,
+    #[serde(default)]
     pub(crate) memory_peak: Option<u64>,
     pub(crate) error: String,
     #[serde(default)]

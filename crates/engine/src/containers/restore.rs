@@ -251,6 +251,7 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
     record.finished_at =
         state.finished_at.and_then(timestamp).or_else(|| Some(jiff::Timestamp::now()));
     record.oom_killed = state.oom_killed;
+    record.log_entries_lost = state.log_entries_lost;
     record.memory_peak = state.memory_peak;
     record.error_hint = None;
     record.restart_count = state.restart_count;

@@ -319,7 +319,7 @@ pub enum SeccompProfile {
 /// Where output goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogConfig {
-    /// `json-file` or `none`.
+    /// `none`, or one of [`LOG_DRIVERS`](crate::LOG_DRIVERS).
     pub driver: String,
     pub options: BTreeMap<String, String>,
 }

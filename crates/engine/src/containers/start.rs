@@ -31,6 +31,7 @@ use super::supervisor::{Running, ShimLink, blocking};
 use super::view::Phase;
 use super::{ContainerId, mounts};
 use crate::engine::Parts;
+use crate::logs;
 use crate::runtimes::{Runtime, RuntimeProgram, foreign_program};
 
 /// In the run folder: what the container was given by its network, for the next engine.
@@ -38,9 +39,6 @@ const NETWORK_FILE: &str = "network.json";
 
 /// In the run folder: a `/dev/shm` that other containers may join.
 const SHARED_MEMORY_FOLDER: &str = "shm";
-
-/// Log files kept at least: the live one.
-const LOG_FILES_MIN: u32 = 1;
 
 /// Starts a container.
 pub(super) async fn start(
@@ -476,63 +474,31 @@ impl Start {
     }
 
     fn log_settings(&self) -> Result<protocol::LogSettings, StartError> {
-        let log = &self.record.spec.log;
-        if log.driver == "none" {
-            return Ok(protocol::LogSettings::None);
-        }
-        let option = |name: &str| log.options.get(name).map(String::as_str);
-        let invalid = |name: &str, value: &str| StartError::InvalidConfiguration {
-            reason: format!("invalid value for log option {name}: {value}"),
+        let Record { spec, name, image_id, image_name, created_at, .. } = &self.record;
+        let host = rustix::system::uname();
+        let about = logs::About {
+            id: self.id.as_str(),
+            name,
+            image_id,
+            image_name,
+            arguments: &spec.process.arguments,
+            environment: &spec.process.environment,
+            labels: &spec.labels,
+            created_at: *created_at,
+            hostname: &host.nodename().to_string_lossy(),
         };
-        let size_max = option("max-size")
-            .filter(|text| *text != "-1")
-            .map(|text| parse_size(text).ok_or_else(|| invalid("max-size", text)))
-            .transpose()?;
-        let files_max = option("max-file")
-            .map(|text| {
-                let number = text.parse().ok().filter(|number| *number >= LOG_FILES_MIN);
-                number.ok_or_else(|| invalid("max-file", text))
-            })
-            .transpose()?;
-        Ok(protocol::LogSettings::JsonFile {
-            path: self.parts.settings.log_path(&self.id),
-            size_max,
-            files_max: files_max.unwrap_or(LOG_FILES_MIN),
-            compress: option("compress") == Some("true"),
-            attributes: self.log_attributes(&option),
+        let paths = self.parts.settings.log_paths(&self.id);
+        let settings = logs::settings(&spec.log.driver, &spec.log.options, &about, &paths);
+        settings.map_err(|reason| StartError::Runtime {
+            failure: Failure {
+                kind: FailureKind::Internal,
+                message: format!(
+                    "failed to create task for container: failed to initialize logging driver: \
+                     {reason}"
+                ),
+            },
         })
     }
-
-    /// Labels and environment that the user wants with each line.
-    fn log_attributes<'a>(
-        &'a self,
-        option: &impl Fn(&str) -> Option<&'a str>,
-    ) -> Vec<(String, String)> {
-        let spec = &self.record.spec;
-        let names = |list: &'a str| list.split(',').filter(|name| !name.is_empty());
-        let labels = names(option("labels").unwrap_or_default())
-            .filter_map(|name| Some((name.to_owned(), spec.labels.get(name)?.clone())));
-        let environment = names(option("env").unwrap_or_default()).filter_map(|name| {
-            let prefix = format!("{name}=");
-            let value = spec.process.environment.iter().find_map(|e| e.strip_prefix(&prefix))?;
-            Some((name.to_owned(), value.to_owned()))
-        });
-        labels.chain(environment).collect()
-    }
-}
-
-/// `10m`, `512k`, `1g` or plain bytes, as Docker's log options take them.
-fn parse_size(text: &str) -> Option<u64> {
-    let lower = text.trim().to_lowercase();
-    let lower = lower.strip_suffix('b').unwrap_or(&lower);
-    let (number, shift) = match lower.chars().last()? {
-        'k' => (&lower[..lower.len() - 1], 10),
-        'm' => (&lower[..lower.len() - 1], 20),
-        'g' => (&lower[..lower.len() - 1], 30),
-        't' => (&lower[..lower.len() - 1], 40),
-        _ => (lower, 0),
-    };
-    number.trim().parse::<u64>().ok()?.checked_shl(shift).filter(|size| *size > 0)
 }
 
 fn make_run_folder(folder: &Path) -> Result<(), StartError> {
@@ -634,23 +600,6 @@ impl From<RestartPolicy> for protocol::RestartPolicy {
             RestartPolicy::Always => Self::Always,
             RestartPolicy::UnlessStopped => Self::UnlessStopped,
             RestartPolicy::OnFailure { retries_max } => Self::OnFailure { retries_max },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_size;
-
-    #[test]
-    fn log_sizes_have_dockers_units() {
-        for (text, bytes) in
-            [("10", 10), ("10k", 10 << 10), ("1m", 1 << 20), ("2G", 2 << 30), ("5mb", 5 << 20)]
-        {
-            assert_eq!(parse_size(text), Some(bytes), "{text}");
-        }
-        for text in ["", "m", "-1", "0", "1x", "1.5m"] {
-            assert_eq!(parse_size(text), None, "{text}");
         }
     }
 }

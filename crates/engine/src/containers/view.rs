@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::ContainerId;
 use super::spec::ContainerSpec;
 use crate::exec::ExecId;
+use crate::logs::LogPlace;
 
 /// A snapshot of one container. Cheap to clone; never changes.
 #[derive(Debug, Clone)]
@@ -33,7 +34,8 @@ pub struct View {
     pub mounts: Arc<[MountView]>,
     pub restart_count: u32,
     pub execs: Vec<ExecId>,
-    pub log_path: Option<PathBuf>,
+    /// Where its log can be read.
+    pub log: LogPlace,
     pub hostname_path: PathBuf,
     pub hosts_path: PathBuf,
     pub resolv_conf_path: PathBuf,
@@ -83,6 +85,8 @@ pub struct StateView {
     pub pid: i32,
     pub exit_code: i32,
     pub oom_killed: bool,
+    /// Entries that are missing in the log of the last run.
+    pub log_entries_lost: u64,
     /// The most bytes of memory that the last run used at once, if it was killed.
     pub memory_peak: Option<u64>,
     /// Why the last start failed, or why it ended without its own doing.

@@ -1,122 +1,155 @@
-//! A log's files, from the oldest to the live one, and where the last lines begin.
+//! A log's files, from the oldest to the live one, and where reading begins.
 //!
-//! Rotation renames `x.log` to `x.log.1`, that to `x.log.2` and so on.
+//! Rotation renames `x.log` to `x.log.1`, that to `x.log.2` and so on; any of them but the live
+//! one may be packed.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use shim::local_log::PACKED_EXTENSION;
+
+use super::file::{LogFile, inode};
+use super::json_file::JsonFile;
+use super::local::Local;
+use super::place::Format;
 
 /// Rotated files that are looked for. Docker allows as many as one likes; whoever wants more
 /// history than this wants another driver.
 const ROTATED_MAX: u32 = 1000;
 
-/// Bytes read at once when looking for lines from the end.
-const CHUNK_BYTES: u64 = 64 << 10;
-
-/// The files to read, in order, each positioned where reading begins. The live one is last.
-pub(super) fn open(path: &Path, tail: Option<u64>) -> io::Result<VecDeque<File>> {
-    let mut files = VecDeque::new();
-    let mut left = tail;
-    for number in 0..=ROTATED_MAX {
-        let mut file = match File::open(rotated(path, number)) {
-            Ok(file) => file,
-            // Nothing was written yet, or that was the oldest.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            Err(error) => return Err(error),
-        };
-        if let Some(wanted) = &mut left {
-            // The live file belongs to the list even when nothing of it is wanted: it is
-            // where following goes on.
-            if *wanted == 0 && number > 0 {
-                break;
-            }
-            let found = seek_to_last_lines(&mut file, *wanted)?;
-            *wanted -= found;
-        }
-        files.push_front(file);
-    }
-    Ok(files)
+/// Where a container's log is.
+#[derive(Debug, Clone)]
+pub(super) struct LogFiles {
+    pub(super) format: Format,
+    pub(super) path: PathBuf,
 }
 
-fn rotated(path: &Path, number: u32) -> PathBuf {
+/// A file that was found under one of the log's names.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) file: LogFile,
+    pub(super) inode: u64,
+}
+
+/// What of a log is wanted, as far as it decides where to begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beginning {
+    /// Only so many of the last entries.
+    pub(super) tail: Option<u64>,
+    /// Nanoseconds since the epoch.
+    pub(super) since: Option<i64>,
+}
+
+impl LogFiles {
+    /// The files to read, in order, each positioned where reading begins. The live one is last.
+    pub(super) fn open(&self, beginning: Beginning) -> io::Result<VecDeque<Found>> {
+        let mut files = VecDeque::new();
+        let mut left = beginning.tail;
+        let mut last_inode = None;
+        for number in 0..=ROTATED_MAX {
+            // The live file belongs to the list even when nothing of it is wanted: it is where
+            // following goes on.
+            if left == Some(0) && number > 0 {
+                break;
+            }
+            let Some(mut found) = self.find(number)? else {
+                // Between two renames there may be no live file.
+                if number == 0 {
+                    continue;
+                }
+                break;
+            };
+            // It was rotated while we looked.
+            if last_inode.replace(found.inode) == Some(found.inode) {
+                continue;
+            }
+            let mut is_last = false;
+            if let Some(wanted) = &mut left {
+                *wanted -= found.file.seek_tail(*wanted)?;
+            } else if let Some(since) = beginning.since {
+                is_last = !found.file.may_begin_after(since)?;
+                found.file.seek_time(since)?;
+            }
+            files.push_front(found);
+            if is_last {
+                break;
+            }
+        }
+        Ok(files)
+    }
+
+    /// The files that come after the one that is called `inode` and whose last entry is of
+    /// `last_time`.
+    pub(super) fn after(&self, inode: u64, last_time: i64) -> io::Result<VecDeque<Found>> {
+        let mut files = VecDeque::new();
+        for number in 0..=ROTATED_MAX {
+            let Some(mut found) = self.find(number)? else {
+                if number == 0 {
+                    continue;
+                }
+                break;
+            };
+            if found.inode == inode {
+                break;
+            }
+            // Files' times grow from one to the next. One that was packed since it was read has
+            // another inode, but no later entry.
+            if found.file.last_time()?.is_some_and(|time| time <= last_time) {
+                break;
+            }
+            files.push_front(found);
+        }
+        Ok(files)
+    }
+
+    fn find(&self, number: u32) -> io::Result<Option<Found>> {
+        if let Some(file) = open_if_there(&numbered(&self.path, number, ""))? {
+            let inode = inode(&file)?;
+            let file = match self.format {
+                Format::JsonFile => LogFile::JsonFile(JsonFile::plain(file, &self.path)?),
+                Format::Local => LogFile::Local(Local::plain(file)),
+            };
+            return Ok(Some(Found { file, inode }));
+        }
+        if number == 0 {
+            return Ok(None);
+        }
+        let extension = match self.format {
+            Format::JsonFile => ".gz",
+            Format::Local => PACKED_EXTENSION,
+        };
+        let Some(file) = open_if_there(&numbered(&self.path, number, extension))? else {
+            return Ok(None);
+        };
+        let inode = inode(&file)?;
+        let file = match self.format {
+            Format::JsonFile => LogFile::JsonFile(JsonFile::packed(file, &self.path)),
+            Format::Local => LogFile::Local(Local::packed(file)?),
+        };
+        Ok(Some(Found { file, inode }))
+    }
+}
+
+fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn numbered(path: &Path, number: u32, extension: &str) -> PathBuf {
     match number {
         0 => path.to_owned(),
         _ => {
             let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{number}"));
+            name.push(format!(".{number}{extension}"));
             name.into()
         }
     }
 }
 
-/// Positions a file before its last `wanted` lines; says how many there are, if fewer.
-fn seek_to_last_lines(file: &mut File, wanted: u64) -> io::Result<u64> {
-    let end = file.seek(SeekFrom::End(0))?;
-    if wanted == 0 {
-        return Ok(0);
-    }
-    let (mut position, mut found) = (end, 0);
-    let mut chunk = vec![0; CHUNK_BYTES as usize];
-    while position > 0 {
-        let length = position.min(CHUNK_BYTES);
-        position -= length;
-        file.seek(SeekFrom::Start(position))?;
-        let bytes = &mut chunk[..usize::try_from(length).expect("a chunk fits")];
-        file.read_exact(bytes)?;
-        for (index, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
-            let after = position + index as u64 + 1;
-            // The last line feed ends the last line, and begins none.
-            if after == end {
-                continue;
-            }
-            found += 1;
-            if found == wanted {
-                file.seek(SeekFrom::Start(after))?;
-                return Ok(wanted);
-            }
-        }
-    }
-    file.seek(SeekFrom::Start(0))?;
-    Ok(if end == 0 { 0 } else { found + 1 })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(contents: &[&str], tail: Option<u64>, expected: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.log");
-        for (number, content) in contents.iter().rev().enumerate() {
-            std::fs::write(rotated(&path, u32::try_from(number).unwrap()), content).unwrap();
-        }
-        let mut all = String::new();
-        for mut file in open(&path, tail).unwrap() {
-            file.read_to_string(&mut all).unwrap();
-        }
-        assert_eq!(all, expected);
-    }
-
-    #[test]
-    fn the_tail_reaches_into_rotated_files() {
-        check(&["a\nb\n", "c\nd\n"], None, "a\nb\nc\nd\n");
-        check(&["a\nb\n", "c\nd\n"], Some(3), "b\nc\nd\n");
-        check(&["a\nb\n", "c\nd\n"], Some(2), "c\nd\n");
-        check(&["a\nb\n", "c\nd\n"], Some(9), "a\nb\nc\nd\n");
-        check(&["a\n", ""], Some(1), "a\n");
-    }
-
-    #[test]
-    fn no_line_may_be_wanted() {
-        check(&["a\n", "b\n"], Some(0), "");
-        check(&[], Some(5), "");
-    }
-
-    #[test]
-    fn lines_longer_than_a_chunk_are_one() {
-        let long = "x".repeat(3 * CHUNK_BYTES as usize) + "\n";
-        check(&[&format!("a\n{long}b\n")], Some(2), &format!("{long}b\n"));
-    }
-}
+mod tests;

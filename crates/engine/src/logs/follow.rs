@@ -1,22 +1,20 @@
 //! Sending entries as they come.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
-use super::{LogEntry, LogQuery, entry};
+use super::entry::{NEVER, nanoseconds};
+use super::files::{Found, LogFiles};
+use super::{LogEntry, LogQuery};
 use crate::containers::{Snapshot, blocking};
-
-/// Bytes read from a file at once.
-const READ_BYTES: usize = 64 << 10;
 
 /// Tells when something in a log's folder was written or renamed.
 #[derive(Debug)]
@@ -58,14 +56,16 @@ impl Watch {
 
 /// All that sending entries needs.
 pub(super) struct Sending {
-    pub(super) path: PathBuf,
+    pub(super) log: LogFiles,
     pub(super) query: LogQuery,
-    pub(super) files: VecDeque<File>,
+    pub(super) files: VecDeque<Found>,
     /// Present when the log is to be followed.
     pub(super) watch: Option<Watch>,
     pub(super) snapshot: watch::Receiver<Snapshot>,
     pub(super) ends_before: u64,
-    pub(super) sender: mpsc::Sender<io::Result<LogEntry>>,
+    pub(super) sender: mpsc::Sender<io::Result<Vec<LogEntry>>>,
+    /// That of the last entry that was read.
+    pub(super) last_time: i64,
 }
 
 /// Why sending is over.
@@ -85,15 +85,11 @@ pub(super) async fn send(mut sending: Sending) {
 
 impl Sending {
     async fn run(&mut self) -> Result<(), Stop> {
-        let mut live = Reader::default();
-        while let Some(file) = self.files.pop_front() {
-            live = Reader::of(file);
-            self.drain(&mut live).await?;
-        }
+        let mut live = self.drain_all(None).await?;
         let Some(watch) = self.watch.take() else { return Ok(()) };
         loop {
             let is_over = self.has_ended();
-            self.advance(&mut live).await?;
+            live = self.advance(live).await?;
             if is_over {
                 return Ok(());
             }
@@ -129,81 +125,72 @@ impl Sending {
         }
     }
 
-    /// Sends what is new, and goes over to the next file if the log was rotated.
-    async fn advance(&self, live: &mut Reader) -> Result<(), Stop> {
-        self.drain(live).await?;
-        let current = match std::fs::metadata(&self.path) {
+    /// Sends all files that were found; comes back with the last one, which may grow.
+    async fn drain_all(&mut self, mut last: Option<Found>) -> Result<Option<Found>, Stop> {
+        while let Some(file) = self.files.pop_front() {
+            last = Some(self.drain(file).await?);
+        }
+        Ok(last)
+    }
+
+    /// Sends what is new, and goes over to the next files if the log was rotated.
+    async fn advance(&mut self, live: Option<Found>) -> Result<Option<Found>, Stop> {
+        let live = match live {
+            Some(live) => Some(self.drain(live).await?),
+            None => None,
+        };
+        let current = match std::fs::metadata(&self.log.path) {
             Ok(metadata) => metadata.ino(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(live),
             Err(error) => return Err(Stop::Failed(error)),
         };
-        if live.inode == Some(current) {
-            return Ok(());
+        let Some(live) = live else { return self.go_on_after(None).await };
+        if live.inode == current {
+            return Ok(Some(live));
         }
         // Written between the drain and the rename.
-        self.drain(live).await?;
-        *live = Reader::of(File::open(&self.path).map_err(Stop::Failed)?);
-        self.drain(live).await
+        let live = self.drain(live).await?;
+        self.go_on_after(Some(live)).await
     }
 
-    /// Sends every whole line that a file has left.
-    async fn drain(&self, reader: &mut Reader) -> Result<(), Stop> {
+    async fn go_on_after(&mut self, last: Option<Found>) -> Result<Option<Found>, Stop> {
+        let (log, last_time) = (self.log.clone(), self.last_time);
+        // No file has this number.
+        let inode = last.as_ref().map_or(0, |last| last.inode);
+        let found = blocking(move || log.after(inode, last_time)).await;
+        self.files = found.map_err(Stop::Failed)?;
+        self.drain_all(last).await
+    }
+
+    /// Sends every whole entry that a file has left.
+    async fn drain(&mut self, mut found: Found) -> Result<Found, Stop> {
         loop {
-            let mut taken = std::mem::take(reader);
-            let (filled, result) = blocking(move || {
-                let result = taken.fill();
-                (taken, result)
+            let (back, result) = blocking(move || {
+                let mut entries = Vec::new();
+                let result = found.file.read(&mut entries);
+                (found, result.map(|is_more| (is_more, entries)))
             })
             .await;
-            *reader = filled;
-            let is_at_end = result.map_err(Stop::Failed)? == 0;
-            while let Some(line) = reader.next_line() {
-                // A line that was cut by a crash of its writer is passed over.
-                let Ok(entry) = entry::parse(&line) else { continue };
-                if self.query.is_past_end(&entry) {
-                    return Err(Stop::Done);
-                }
-                if self.query.wants(&entry) {
-                    self.sender.send(Ok(entry)).await.map_err(|_| Stop::Done)?;
-                }
+            found = back;
+            let (is_more, mut entries) = result.map_err(Stop::Failed)?;
+            if let Some(last) = entries.last() {
+                self.last_time = self.last_time.max(nanoseconds(last.at));
             }
-            if is_at_end {
-                return Ok(());
+            let end = entries.iter().position(|entry| self.query.is_past_end(entry));
+            entries.truncate(end.unwrap_or(entries.len()));
+            entries.retain(|entry| self.query.wants(entry));
+            if !entries.is_empty() {
+                self.sender.send(Ok(entries)).await.map_err(|_| Stop::Done)?;
+            }
+            if end.is_some() {
+                return Err(Stop::Done);
+            }
+            if !is_more {
+                return Ok(found);
             }
         }
     }
 }
 
-/// Cuts a growing file into lines.
-#[derive(Debug, Default)]
-struct Reader {
-    file: Option<File>,
-    inode: Option<u64>,
-    buffer: Vec<u8>,
-    /// Where the first line that was not taken yet begins.
-    start: usize,
-}
-
-impl Reader {
-    fn of(file: File) -> Self {
-        let inode = file.metadata().ok().map(|metadata| metadata.ino());
-        Self { file: Some(file), inode, ..Self::default() }
-    }
-
-    /// Reads more; says how many bytes came.
-    fn fill(&mut self) -> io::Result<usize> {
-        let Some(file) = &mut self.file else { return Ok(0) };
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let mut reader = file.take(READ_BYTES as u64);
-        reader.read_to_end(&mut self.buffer)
-    }
-
-    fn next_line(&mut self) -> Option<Vec<u8>> {
-        let rest = &self.buffer[self.start..];
-        let length = rest.iter().position(|byte| *byte == b'\n')?;
-        let line = rest[..length].to_vec();
-        self.start += length + 1;
-        Some(line)
-    }
-}
+/// Before the first entry.
+pub(super) const NOTHING_READ: i64 = NEVER;

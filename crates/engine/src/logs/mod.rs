@@ -1,12 +1,23 @@
 //! What a container has written, read back from its log.
 //!
 //! The shim writes the log; this only reads it, so that a log can be followed whether or not
-//! the daemon that started the container still lives. [`files`] finds where to begin,
-//! [`entry`] reads lines, [`follow`] waits for more.
+//! the daemon that started the container still lives. [`files`] finds where to begin, a
+//! [`file`] is read in its format, [`follow`] waits for more.
+//!
+//! Nothing is read from the start that is not wanted: see [`json_file`] and [`local`] for how
+//! each format is searched.
+//!
+//! [`options`] is the other side: what a user may say of a log, and what that means for the
+//! shim.
 
 mod entry;
+mod file;
 mod files;
 mod follow;
+mod json_file;
+mod local;
+mod options;
+mod place;
 
 use errors::{Explain, Kind};
 use jiff::Timestamp;
@@ -14,9 +25,16 @@ use jiff::Timestamp;
 use crate::containers::{Container, LookupError, blocking};
 
 pub use entry::LogEntry;
+pub(crate) use options::{About, Paths as LogPaths, settings};
+pub use options::{
+    DEFAULT_FILE_BYTES, DEFAULT_FILES, DRIVERS as LOG_DRIVERS,
+    is_about_copies as is_about_log_copies, validate as validate_log_options,
+};
+pub use place::LogPlace;
 
-/// Entries that may wait for a slow reader. The file keeps the rest.
-const QUEUE_LENGTH: usize = 64;
+/// Reads that may wait for a slow reader, each of what [`file`] reads at once. The files keep
+/// the rest.
+const QUEUE_LENGTH: usize = 2;
 
 /// Which part of a log to read.
 #[derive(Debug, Clone)]
@@ -42,8 +60,8 @@ impl LogQuery {
     }
 }
 
-/// Entries, as they come. Dropping it ends the reading.
-pub type LogStream = tokio::sync::mpsc::Receiver<std::io::Result<LogEntry>>;
+/// Entries, as they come, several at once. Dropping it ends the reading.
+pub type LogStream = tokio::sync::mpsc::Receiver<std::io::Result<Vec<LogEntry>>>;
 
 /// A log could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -69,28 +87,32 @@ impl Explain for LogsError {
 /// Begins to read a container's log.
 pub(crate) async fn open(container: &Container, query: LogQuery) -> Result<LogStream, LogsError> {
     let view = container.view();
-    let path = view.log_path.clone().ok_or(LogsError::NotReadable)?;
+    let (format, path) = view.log.readable().ok_or(LogsError::NotReadable)?;
+    let log = files::LogFiles { format, path };
     let mut snapshot = container.snapshot();
     let ends_before = snapshot.borrow_and_update().ends;
     let is_live = view.state.phase.is_live();
     let failed = |source| LogsError::Read { id: view.id.to_string(), source };
 
     // Watching begins before reading, so that nothing falls between the two.
-    let watch = (query.follow && is_live).then(|| follow::Watch::on(&path)).transpose();
+    let watch = (query.follow && is_live).then(|| follow::Watch::on(&log.path)).transpose();
     let watch = watch.map_err(failed)?;
-    let opened = {
-        let (path, tail) = (path.clone(), query.tail);
-        blocking(move || files::open(&path, tail)).await.map_err(failed)?
+    let beginning =
+        files::Beginning { tail: query.tail, since: query.since.map(entry::nanoseconds) };
+    let files = {
+        let log = log.clone();
+        blocking(move || log.open(beginning)).await.map_err(failed)?
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(QUEUE_LENGTH);
     tokio::spawn(follow::send(follow::Sending {
-        path,
+        log,
         query,
-        files: opened,
+        files,
         watch,
         snapshot,
         ends_before,
         sender,
+        last_time: follow::NOTHING_READ,
     }));
     Ok(receiver)
 }

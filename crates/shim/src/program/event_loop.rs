@@ -42,6 +42,8 @@ pub(crate) enum Token {
     Client(ProcessKey, u32),
     /// A client that only gets what is left for it.
     Leaving(u32),
+    /// Whoever keeps the container's log.
+    Log,
 }
 
 /// Bits of a process's key in a packed token. Exec'd processes are numbered modulo this.
@@ -59,6 +61,7 @@ impl Token {
             Self::Input(key) => (6, key.0, 0),
             Self::Client(key, number) => (7, key.0, number),
             Self::Leaving(number) => (8, 0, number),
+            Self::Log => (9, 0, 0),
         };
         kind << 56 | u64::from(key & ((1 << KEY_BITS) - 1)) << 32 | u64::from(number)
     }
@@ -76,6 +79,7 @@ impl Token {
             6 => Self::Input(key),
             7 => Self::Client(key, number),
             8 => Self::Leaving(number),
+            9 => Self::Log,
             _ => return None,
         })
     }
@@ -87,8 +91,8 @@ pub(crate) fn key_after(key: ProcessKey) -> ProcessKey {
     if next == ProcessKey::FIRST.0 { ProcessKey(1) } else { ProcessKey(next) }
 }
 
-/// The set of all that is waited for.
-#[derive(Debug)]
+/// The set of all that is waited for. A clone is another name for the same set.
+#[derive(Debug, Clone)]
 pub(crate) struct EventLoop {
     epoll: Rc<OwnedFd>,
 }
@@ -209,6 +213,7 @@ mod tests {
             Token::Input(key),
             Token::Client(key, 7),
             Token::Leaving(u32::MAX),
+            Token::Log,
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

@@ -39,10 +39,7 @@ const IGNORED_SIGNALS: [i32; 3] = [1, 2, 15];
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let outcome = match arguments.next() {
-        Some(first) if first == log::COMPRESS_ARGUMENT => match arguments.next() {
-            Some(path) => log::compress(Path::new(&path)).context("cannot compress a log"),
-            None => Err(anyhow::anyhow!("{} wants a file", log::COMPRESS_ARGUMENT)),
-        },
+        Some(first) if first == log::PACK_ARGUMENT => log::pack_file(arguments),
         Some(_) => Err(anyhow::anyhow!("this program takes no arguments: wharfd runs it")),
         None => become_independent().and_then(|()| nursery::serve()).and_then(|new| match new {
             Some(new) => supervise(new),

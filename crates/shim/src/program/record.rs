@@ -92,6 +92,7 @@ mod tests {
             restart_count: 0,
             stop_requested: false,
             cgroup_paths: Vec::new(),
+            log_entries_lost: 0,
             execs: (0..execs)
                 .map(|number| ExecState { id: number.to_string(), pid: 9, exit_code: None })
                 .collect(),

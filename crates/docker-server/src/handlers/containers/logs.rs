@@ -13,9 +13,6 @@ use crate::http::{Answer, ApiError, Request, stream as answer_stream};
 use crate::show::parse_time;
 use crate::versions;
 
-/// Pieces larger than this are sent before more are gathered.
-const PIECE_BYTES_MAX: usize = 64 << 10;
-
 /// The frames' numbers of the streams.
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -77,32 +74,36 @@ fn tail(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// Waits for one entry, and takes along all that are there already.
+/// Waits for what was read next.
 async fn next_piece(entries: &mut LogStream, format: Format) -> Option<Bytes> {
     let mut piece = BytesMut::new();
-    put(&mut piece, entries.recv().await?, format);
-    while piece.len() < PIECE_BYTES_MAX {
-        match entries.try_recv() {
-            Ok(entry) => put(&mut piece, entry, format),
-            Err(_) => break,
+    match entries.recv().await? {
+        Ok(entries) => {
+            for entry in &entries {
+                put_entry(&mut piece, entry, format);
+            }
         }
+        Err(error) => put_error(&mut piece, &error, format),
     }
     Some(piece.freeze())
 }
 
-fn put(piece: &mut BytesMut, entry: io::Result<LogEntry>, format: Format) {
-    let (stream, text) = match entry {
-        Ok(entry) => {
-            let stream = if entry.is_stderr { STDERR } else { STDOUT };
-            (stream, line(&entry, format))
-        }
-        Err(error) => (SYSTEM_ERROR, format!("Error grabbing logs: {error}\n").into_bytes()),
-    };
+fn put_entry(piece: &mut BytesMut, entry: &LogEntry, format: Format) {
+    let stream = if entry.is_stderr { STDERR } else { STDOUT };
+    put(piece, stream, &line(entry, format), format);
+}
+
+fn put_error(piece: &mut BytesMut, error: &io::Error, format: Format) {
+    let text = format!("Error grabbing logs: {error}\n");
+    put(piece, SYSTEM_ERROR, text.as_bytes(), format);
+}
+
+fn put(piece: &mut BytesMut, stream: u8, text: &[u8], format: Format) {
     if format.is_multiplexed {
         piece.put_slice(&[stream, 0, 0, 0]);
         piece.put_u32(u32::try_from(text.len()).unwrap_or(u32::MAX));
     }
-    piece.put_slice(&text);
+    piece.put_slice(text);
 }
 
 fn line(entry: &LogEntry, format: Format) -> Vec<u8> {
@@ -157,7 +158,7 @@ mod tests {
     fn frames_say_which_stream_they_are_of() {
         let format = Format { is_multiplexed: true, has_timestamps: false, has_details: false };
         let mut piece = BytesMut::new();
-        put(&mut piece, Ok(entry(true)), format);
+        put_entry(&mut piece, &entry(true), format);
         assert_eq!(&piece[..], b"\x02\0\0\0\0\0\0\x03hi\n");
     }
 

@@ -43,7 +43,9 @@ impl Supervisor {
                 }
             }
             What::Exited => return self.note_end(event.state).await,
-            What::Paused | What::Resumed | What::Other => self.note_state(event.state),
+            What::Paused | What::Resumed | What::LogEntriesLost | What::Other => {
+                self.note_state(event.state);
+            }
         }
         false
     }

@@ -289,6 +289,7 @@ impl Supervisor {
             _ => state.exit_code.unwrap_or(record.exit_code),
         };
         record.oom_killed = state.oom_killed;
+        record.log_entries_lost = state.log_entries_lost;
         record.memory_peak = state.memory_peak;
         record.error = state.error.clone().unwrap_or_default();
         record.error_hint = None;

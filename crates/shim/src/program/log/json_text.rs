@@ -6,6 +6,8 @@
 
 use std::io::Write as _;
 
+use super::scan;
+
 /// Appends the inside of a JSON string (without its quotes), as Docker writes `log`.
 ///
 /// Bytes that are not UTF-8 become U+FFFD, one for each byte, as Go does it.
@@ -46,54 +48,51 @@ fn push_attribute(out: &mut Vec<u8>, text: &str) {
 
 /// Appends `bytes` with everything escaped that Go escapes; `short` names the control
 /// characters that have an escape of one letter.
-fn push_escaped(out: &mut Vec<u8>, bytes: &[u8], short: impl Fn(u8) -> Option<u8>) {
-    out.reserve(bytes.len());
+fn push_escaped(out: &mut Vec<u8>, mut bytes: &[u8], short: impl Fn(u8) -> Option<u8>) {
+    while let Some(index) = scan::not_plain(bytes) {
+        let (plain, rest) = bytes.split_at(index);
+        out.extend_from_slice(plain);
+        bytes = if rest[0].is_ascii() {
+            push_special(out, rest[0], &short);
+            &rest[1..]
+        } else {
+            // No character is made of ASCII and other bytes.
+            let end = rest.iter().position(u8::is_ascii).unwrap_or(rest.len());
+            push_foreign(out, &rest[..end]);
+            &rest[end..]
+        };
+    }
+    out.extend_from_slice(bytes);
+}
+
+fn push_special(out: &mut Vec<u8>, special: u8, short: impl Fn(u8) -> Option<u8>) {
+    match special {
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', special]),
+        _ => match short(special) {
+            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+            None => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[hex_digit(special >> 4), hex_digit(special & 15)]);
+            }
+        },
+    }
+}
+
+/// Characters outside ASCII, and bytes that are none.
+fn push_foreign(out: &mut Vec<u8>, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
-        push_valid(out, chunk.valid().as_bytes(), &short);
+        for character in chunk.valid().chars() {
+            match character {
+                // They end a line in JavaScript.
+                '\u{2028}' => out.extend_from_slice(b"\\u2028"),
+                '\u{2029}' => out.extend_from_slice(b"\\u2029"),
+                _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
         for _ in chunk.invalid() {
             out.extend_from_slice(b"\\ufffd");
         }
     }
-}
-
-fn push_valid(out: &mut Vec<u8>, mut text: &[u8], short: impl Fn(u8) -> Option<u8>) {
-    while let Some(index) = text.iter().position(|&byte| is_special(byte)) {
-        let (plain, rest) = text.split_at(index);
-        out.extend_from_slice(plain);
-        let special = rest[0];
-        let mut length = 1;
-        match special {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', special]),
-            // U+2028 and U+2029 end a line in JavaScript.
-            LINE_SEPARATOR_START => match rest {
-                [_, 0x80, 0xa8, ..] => {
-                    out.extend_from_slice(b"\\u2028");
-                    length = 3;
-                }
-                [_, 0x80, 0xa9, ..] => {
-                    out.extend_from_slice(b"\\u2029");
-                    length = 3;
-                }
-                _ => out.push(special),
-            },
-            _ => match short(special) {
-                Some(letter) => out.extend_from_slice(&[b'\\', letter]),
-                None => {
-                    out.extend_from_slice(b"\\u00");
-                    out.extend_from_slice(&[hex_digit(special >> 4), hex_digit(special & 15)]);
-                }
-            },
-        }
-        text = &rest[length..];
-    }
-    out.extend_from_slice(text);
-}
-
-/// First byte of U+2028 and U+2029, and of many harmless characters.
-const LINE_SEPARATOR_START: u8 = 0xe2;
-
-fn is_special(byte: u8) -> bool {
-    byte < b' ' || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | LINE_SEPARATOR_START)
 }
 
 fn hex_digit(value: u8) -> u8 {
@@ -120,11 +119,40 @@ pub(crate) fn push_time(out: &mut Vec<u8>, unix_nanoseconds: i64) {
     out.push(b'Z');
 }
 
+/// Reads a moment as [`push_time`] writes it, whatever comes after it.
+pub(crate) fn parse_time(text: &[u8]) -> Option<i64> {
+    let number = |from: usize, to: usize| -> Option<i64> {
+        std::str::from_utf8(text.get(from..to)?).ok()?.parse().ok()
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let mut fraction = 0;
+    if text.get(19) == Some(&b'.') {
+        let digits = text[20..].iter().take_while(|byte| byte.is_ascii_digit()).take(9);
+        let mut unit = 100_000_000;
+        for digit in digits {
+            fraction += i64::from(digit - b'0') * unit;
+            unit /= 10;
+        }
+    }
+    let seconds = day_number(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    seconds.checked_mul(1_000_000_000)?.checked_add(fraction)
+}
+
+/// A date's day, counted from 1970-01-01: the inverse of [`date`].
+fn day_number(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (period, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let month = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    period * 146_097 + year * 365 + year / 4 - year / 100 + day_of_year - 719_468
+}
+
 /// The date of a day, counted from 1970-01-01, in the Gregorian calendar.
 ///
 /// Counts from the first of March of year 0, so that the leap day is a year's last and a
 /// period of 400 years always has the same number of days.
-fn date(days: i64) -> (i64, i64, i64) {
+pub(crate) fn date(days: i64) -> (i64, i64, i64) {
     const DAYS_IN_400_YEARS: i64 = 146_097;
     // From 0000-03-01 to 1970-01-01.
     let days = days + 719_468;
@@ -191,6 +219,7 @@ mod tests {
     fn check_time(unix_nanoseconds: i64, expected: &str) {
         let mut out = Vec::new();
         push_time(&mut out, unix_nanoseconds);
+        assert_eq!(parse_time(&[&out[..], b"\"}\n"].concat()), Some(unix_nanoseconds));
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

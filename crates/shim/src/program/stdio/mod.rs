@@ -26,10 +26,16 @@ use shim::protocol::AttachOptions;
 pub(crate) use self::client::Client;
 use self::client::{Gone, Received};
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched};
-use crate::log::{JsonLog, Source};
+use crate::log::{Log, Source};
 
-/// Bytes read at once of what a process writes: half of what a pipe holds by default.
-const READ_BYTES: usize = 32 * 1024;
+/// Bytes read at once of what a process writes: as much as a pipe holds by default.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Bytes read at once of a busy output, and what its pipe holds then.
+const BUSY_READ_BYTES: usize = 256 * 1024;
+
+/// A read of so much shows that an output is busy.
+const BUSY_FROM_BYTES: usize = 32 * 1024;
 
 /// What is read at most of an output whose process has ended: as much as a pipe can hold
 /// (`/proc/sys/fs/pipe-max-size`). More comes only from another writer that lives on.
@@ -58,8 +64,11 @@ pub(crate) struct Stdio {
     key: ProcessKey,
     is_terminal: bool,
     outputs: Vec<Output>,
-    /// The outputs are not read, for a client has too much unread.
+    /// The outputs are not read, for a client has too much unread, or the log is full.
     is_held_back: bool,
+    log_is_full: bool,
+    /// What was read last. Kept while an output is busy.
+    buffer: Vec<u8>,
     input: Option<Input>,
     input_end: InputEnd,
     clients: Vec<Client>,
@@ -72,6 +81,7 @@ pub(crate) struct Stdio {
 struct Output {
     source: Source,
     descriptor: Watched,
+    is_busy: bool,
 }
 
 #[derive(Debug)]
@@ -131,6 +141,8 @@ impl Stdio {
             is_terminal,
             outputs: Vec::new(),
             is_held_back: false,
+            log_is_full: false,
+            buffer: Vec::new(),
             input: None,
             input_end,
             clients: Vec::new(),
@@ -169,7 +181,7 @@ impl Stdio {
         set_nonblocking(descriptor.as_fd())?;
         let token = Token::Output(self.key, source);
         let descriptor = events.watch(descriptor, token, Some(Readiness::IN))?;
-        self.outputs.push(Output { source, descriptor });
+        self.outputs.push(Output { source, descriptor, is_busy: false });
         Ok(())
     }
 
@@ -199,26 +211,62 @@ impl Stdio {
         Ok(told)
     }
 
-    /// Passes on what the process has written.
-    pub(crate) fn output_ready(&mut self, source: Source, log: Option<&mut JsonLog>) {
+    /// Passes on what the process has written. `true` if there was much, and there may be more
+    /// at once: then call [`Stdio::rest`] later.
+    pub(crate) fn output_ready(&mut self, source: Source, log: Option<&mut Log>) -> bool {
         if self.is_held_back {
-            return;
+            return false;
         }
-        self.read_output(source, log, &mut Vec::with_capacity(READ_BYTES));
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let is_busy = self.read_output(source, log, &mut buffer) >= BUSY_FROM_BYTES;
+        if is_busy {
+            self.make_busy(source);
+            self.buffer = buffer;
+        }
         self.settle();
+        is_busy
+    }
+
+    /// A process that writes much is woken less often if its pipe holds more.
+    fn make_busy(&mut self, source: Source) {
+        let is_pipe = !self.is_terminal;
+        if let Some(output) = self.outputs.iter_mut().find(|output| output.source == source)
+            && !output.is_busy
+        {
+            output.is_busy = true;
+            if is_pipe {
+                // An unprivileged user may have used up what there is for larger pipes.
+                let _ = rustix::pipe::fcntl_setpipe_size(&output.descriptor, BUSY_READ_BYTES);
+            }
+        }
+    }
+
+    /// Gives memory back that only a busy output needs.
+    pub(crate) fn rest(&mut self) {
+        self.buffer = Vec::new();
+    }
+
+    /// Nothing is read while the log is full.
+    pub(crate) fn set_log_full(&mut self, log_is_full: bool) {
+        if log_is_full != self.log_is_full {
+            self.log_is_full = log_is_full;
+            self.settle();
+        }
     }
 
     /// Reads an output once; says how much there was.
     fn read_output(
         &mut self,
         source: Source,
-        log: Option<&mut JsonLog>,
+        log: Option<&mut Log>,
         buffer: &mut Vec<u8>,
     ) -> usize {
         let Some(index) = self.outputs.iter().position(|output| output.source == source) else {
             return 0;
         };
         buffer.clear();
+        let is_busy = self.outputs[index].is_busy;
+        buffer.reserve(if is_busy { BUSY_READ_BYTES } else { READ_BYTES });
         let descriptor = &self.outputs[index].descriptor;
         match rustix::io::retry_on_intr(|| {
             rustix::io::read(descriptor, rustix::buffer::spare_capacity(buffer))
@@ -369,7 +417,7 @@ impl Stdio {
     /// Holds the outputs back, or lets them go on. They leave the event loop for that: a pipe
     /// that is hung up would wake it again and again.
     fn settle_outputs(&mut self) {
-        self.is_held_back = self.clients.iter().any(Client::is_full);
+        self.is_held_back = self.log_is_full || self.clients.iter().any(Client::is_full);
         let wanted = (!self.is_held_back).then_some(Readiness::IN);
         for output in &mut self.outputs {
             // It was in the event loop before, so there is room for it again.
@@ -379,8 +427,8 @@ impl Stdio {
 
     /// Reads what the ended process has left in its outputs, however much waits for clients.
     /// `true` when all of them are at their end.
-    pub(crate) fn read_rest(&mut self, mut log: Option<&mut JsonLog>) -> bool {
-        let mut buffer = Vec::with_capacity(READ_BYTES);
+    pub(crate) fn read_rest(&mut self, mut log: Option<&mut Log>) -> bool {
+        let mut buffer = std::mem::take(&mut self.buffer);
         for source in [Source::Stdout, Source::Stderr] {
             let mut total = 0;
             while total < LAST_BYTES_MAX {

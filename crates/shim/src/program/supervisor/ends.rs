@@ -126,6 +126,7 @@ impl Supervisor {
     /// The container has exited for good.
     pub(super) fn exit(&mut self) {
         self.restart_at = None;
+        self.end_log();
         self.state.phase = Phase::Exited;
         self.record();
         pass(Point::StopRecorded);

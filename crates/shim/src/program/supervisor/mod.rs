@@ -19,6 +19,7 @@
 
 mod ends;
 mod leaving;
+mod logging;
 mod requests;
 
 use std::io;
@@ -38,7 +39,7 @@ use crate::clock::unix_nanoseconds;
 use crate::container::{self, internal};
 use crate::control::Control;
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_after};
-use crate::log::JsonLog;
+use crate::log::Log;
 use crate::record::Record;
 use crate::restart::Restarts;
 use crate::stdio::{Client, ClientEvent, Stdio};
@@ -75,7 +76,7 @@ pub(crate) struct Supervisor {
     /// Limits that were changed since the start (an OCI `linux.resources` object), to be
     /// changed again after a restart.
     updates: Value,
-    log: Option<JsonLog>,
+    log: Option<Log>,
     run: Option<Run>,
     execs: Vec<Exec>,
     next_key: ProcessKey,
@@ -84,6 +85,9 @@ pub(crate) struct Supervisor {
     kill_at: Option<Instant>,
     restart_at: Option<Instant>,
     tidy_at: Option<Instant>,
+    log_told_at: Option<Instant>,
+    /// Until when the rest of the log is delivered, once the container has exited.
+    deliver_until: Option<Instant>,
 }
 
 /// One run of the container, from one start to the next.
@@ -161,6 +165,7 @@ impl Supervisor {
             restart_count: launch.restart_count,
             stop_requested: false,
             cgroup_paths: Vec::new(),
+            log_entries_lost: 0,
             execs: Vec::new(),
         };
         Self {
@@ -183,6 +188,8 @@ impl Supervisor {
             kill_at: None,
             restart_at: None,
             tidy_at: None,
+            log_told_at: None,
+            deliver_until: None,
         }
     }
 
@@ -218,9 +225,12 @@ impl Supervisor {
     }
 
     fn open_log(&mut self) -> Result<(), Failure> {
-        self.log = JsonLog::open(&self.launch.log).map_err(|error| Failure {
+        self.log = Log::open(&self.launch.log, &self.events).map_err(|error| Failure {
             kind: FailureKind::Internal,
-            message: format!("failed to initialize logging driver: {error}"),
+            message: format!(
+                "failed to create task for container: failed to initialize logging driver: \
+                 {error}"
+            ),
         })?;
         Ok(())
     }
@@ -324,13 +334,15 @@ impl Supervisor {
         self.record();
     }
 
-    /// Supervises until the container has exited for good and every client has its output.
+    /// Supervises until the container has exited for good, and every client has its output and
+    /// the log its end.
     pub(crate) fn run(mut self) -> io::Result<()> {
-        while self.state.phase != Phase::Exited || !self.leaving.is_empty() {
+        while self.state.phase != Phase::Exited || !self.leaving.is_empty() || self.must_deliver() {
             for (token, readiness) in self.events.wait(self.next_deadline())? {
                 self.handle(token, readiness);
             }
             self.handle_deadlines();
+            self.settle_log();
             if self.state.phase == Phase::Exited {
                 // Clients may stay on for long. Nobody should wait for them.
                 self.control.close_all();
@@ -351,6 +363,7 @@ impl Supervisor {
             .chain(self.kill_at)
             .chain(self.restart_at)
             .chain(self.tidy_at)
+            .chain(self.log_deadlines())
             .min()
     }
 
@@ -366,8 +379,10 @@ impl Supervisor {
             Token::Process(key) => self.exec_ended(key),
             Token::OutOfMemory => self.check_memory(),
             Token::Output(key, source) => {
-                if let Some((stdio, log)) = self.stdio(key) {
-                    stdio.output_ready(source, log);
+                let is_busy =
+                    self.stdio(key).is_some_and(|(stdio, log)| stdio.output_ready(source, log));
+                if is_busy {
+                    self.tidy_later();
                 }
                 self.finish_if_drained(key);
             }
@@ -383,11 +398,16 @@ impl Supervisor {
                 self.client_events(key, &told);
             }
             Token::Leaving(number) => self.client_leaves(number),
+            Token::Log => {
+                if let Some(log) = &mut self.log {
+                    log.ready(readiness);
+                }
+            }
         }
     }
 
     /// The streams of a process, and where they are logged: additional processes are not.
-    fn stdio(&mut self, key: ProcessKey) -> Option<(&mut Stdio, Option<&mut JsonLog>)> {
+    fn stdio(&mut self, key: ProcessKey) -> Option<(&mut Stdio, Option<&mut Log>)> {
         if key == ProcessKey::FIRST {
             return Some((&mut self.run.as_mut()?.stdio, self.log.as_mut()));
         }
@@ -418,6 +438,9 @@ impl Supervisor {
         if self.tidy_at.is_some_and(|at| at <= now) {
             self.tidy();
         }
+        if let Some(log) = &mut self.log {
+            log.handle_deadline(now);
+        }
         self.leaving.retain(|leaving| leaving.until.is_none_or(|until| until > now));
         let is_late = |ended: Option<Ended>| ended.is_some_and(|ended| ended.drain_until <= now);
         while let Some(index) = self.execs.iter().position(|exec| is_late(exec.ended)) {
@@ -436,6 +459,7 @@ impl Supervisor {
 
     fn tidy(&mut self) {
         self.tidy_at = None;
+        self.rest_log();
         linux::resident::trim_heap();
         // It only saves memory: nothing is lost if it fails.
         let _ = linux::resident::release_program();

@@ -1,0 +1,390 @@
+//! Reading Docker's `json-file`: a JSON object a line, with its time at its end.
+//!
+//! Lines are in the order of their times, so a time is looked for by bisecting the file. Where
+//! the clock was set back, the writer notes it (`<name>.jumps`): between two such places lines
+//! are in order, and each such piece is bisected on its own.
+//!
+//! A packed file (`.gz`) has to be unpacked before it can be read, into a file without a name.
+//! Its header has the time of its last line, so what is too old is left packed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::LogEntry;
+use super::entry::nanoseconds;
+use super::file::{READ_BYTES, inode};
+
+/// How much earlier than the one before a line may be without being noted. See the writer.
+const SLACK_NANOSECONDS: i64 = 1_000_000_000;
+
+/// Of so much it is not worth to halve it again.
+const BISECT_BYTES_MIN: u64 = 16 << 10;
+
+/// The longest line that is believed.
+const LINE_BYTES_MAX: usize = 4 << 20;
+
+/// What is read at first in search of a line.
+const PROBE_BYTES: usize = 4096;
+
+/// What is read at once in search of lines from the end.
+const CHUNK_BYTES: u64 = 64 << 10;
+
+/// A file of Docker's format.
+#[derive(Debug)]
+pub(super) struct JsonFile {
+    state: State,
+    folder: PathBuf,
+    /// Offsets from which times are in order again.
+    jumps: Vec<u64>,
+    /// Where the first line begins that was not taken yet.
+    taken: u64,
+    /// What was read from there on.
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State {
+    Plain(File),
+    /// With the time of its last line, if the packer has noted it.
+    Packed(File, Option<i64>),
+}
+
+impl JsonFile {
+    pub(super) fn plain(file: File, path: &Path) -> io::Result<Self> {
+        let jumps = read_jumps(path, inode(&file)?);
+        Ok(Self::new(State::Plain(file), path, jumps))
+    }
+
+    pub(super) fn packed(file: File, path: &Path) -> Self {
+        let decoder = GzDecoder::new(&file);
+        let last_time = decoder.header().and_then(|header| extra_time(header.extra()?));
+        Self::new(State::Packed(file, last_time), path, Vec::new())
+    }
+
+    fn new(state: State, path: &Path, jumps: Vec<u64>) -> Self {
+        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+        Self { state, folder, jumps, taken: 0, buffer: Vec::new() }
+    }
+
+    /// Unpacks it, if that was not done yet.
+    fn file(&mut self) -> io::Result<&File> {
+        if let State::Packed(packed, _) = &self.state {
+            let unpacked = unpack(packed, &self.folder)?;
+            self.state = State::Plain(unpacked);
+        }
+        match &self.state {
+            State::Plain(file) => Ok(file),
+            State::Packed(..) => unreachable!("it was unpacked just now"),
+        }
+    }
+
+    fn go_to(&mut self, position: u64) {
+        self.taken = position;
+        self.buffer.clear();
+    }
+
+    pub(super) fn seek_time(&mut self, since: i64) -> io::Result<()> {
+        if matches!(self.state, State::Packed(_, Some(last)) if last < since) {
+            // Nothing of it is wanted. It stays packed, and is as good as empty.
+            self.state = State::Plain(unnamed(&self.folder)?);
+            return Ok(());
+        }
+        let since = since.saturating_sub(SLACK_NANOSECONDS);
+        let jumps = std::mem::take(&mut self.jumps);
+        let file = self.file()?;
+        let size = file.metadata()?.len();
+        let mut start = 0;
+        let mut found = size;
+        for end in jumps.iter().copied().chain([size]) {
+            let end = end.min(size);
+            let position = bisect(file, start, end, since)?;
+            if position < end {
+                found = position;
+                break;
+            }
+            start = end;
+        }
+        self.jumps = jumps;
+        self.go_to(found);
+        Ok(())
+    }
+
+    pub(super) fn may_begin_after(&mut self, since: i64) -> io::Result<bool> {
+        if matches!(self.state, State::Packed(_, Some(last)) if last < since) {
+            return Ok(false);
+        }
+        if !self.jumps.is_empty() {
+            return Ok(true);
+        }
+        let file = self.file()?;
+        let size = file.metadata()?.len();
+        let first = line_from(file, 0, size)?.map(|line| line.time);
+        // A file without a line says nothing.
+        Ok(first.is_none_or(|time| time >= since.saturating_sub(SLACK_NANOSECONDS)))
+    }
+
+    pub(super) fn last_time(&mut self) -> io::Result<Option<i64>> {
+        if let State::Packed(_, last @ Some(_)) = self.state {
+            return Ok(last);
+        }
+        let file = self.file()?;
+        let size = file.metadata()?.len();
+        let start = size.saturating_sub(LINE_BYTES_MAX as u64);
+        let mut bytes = vec![0; (size - start) as usize];
+        file.read_exact_at(&mut bytes, start)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+        Ok(bytes[..whole].rsplit(|byte| *byte == b'\n').find_map(time_of))
+    }
+
+    pub(super) fn seek_tail(&mut self, wanted: u64) -> io::Result<u64> {
+        let file = self.file()?;
+        let (position, found) = last_lines(file, wanted)?;
+        self.go_to(position);
+        Ok(found)
+    }
+
+    pub(super) fn read(&mut self, entries: &mut Vec<LogEntry>) -> io::Result<bool> {
+        let (taken, had) = (self.taken, self.buffer.len());
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let file = self.file()?;
+        let position = taken + had as u64;
+        buffer.resize(had + READ_BYTES, 0);
+        let mut count = read_at(file, &mut buffer[had..], position)?;
+        buffer.truncate(had + count);
+        if count == 0 && had > 0 && file.metadata()?.len() < position {
+            // The end was cut off, for it was not a whole line. What comes now is read anew.
+            buffer.clear();
+            buffer.resize(READ_BYTES, 0);
+            count = read_at(file, &mut buffer, taken)?;
+            buffer.truncate(count);
+        }
+        let whole = buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
+        let lines = buffer[..whole].split(|byte| *byte == b'\n');
+        // A line that was spoilt by a crash of its writer is passed over.
+        entries.extend(lines.filter(|line| !line.is_empty()).filter_map(|line| parse(line).ok()));
+        buffer.drain(..whole);
+        self.taken = taken + whole as u64;
+        self.buffer = buffer;
+        Ok(count > 0)
+    }
+}
+
+/// A line's place and time.
+struct Line {
+    start: u64,
+    /// Where the next one begins.
+    end: u64,
+    time: i64,
+}
+
+/// The beginning of a line before which every line is earlier than `since`, near the first
+/// that is not; `end` if there is none. Both `start` and `end` are beginnings of lines.
+fn bisect(file: &File, start: u64, end: u64, since: i64) -> io::Result<u64> {
+    let (mut low, mut high) = (start, end);
+    while high - low > BISECT_BYTES_MIN {
+        let middle = low + (high - low) / 2;
+        match line_after(file, middle, high)? {
+            Some(line) if line.time < since => low = line.end,
+            Some(line) => high = line.start,
+            None => high = middle,
+        }
+    }
+    // The rest, line by line.
+    while let Some(line) = line_from(file, low, end)? {
+        if line.time >= since {
+            return Ok(line.start);
+        }
+        low = line.end;
+    }
+    Ok(end)
+}
+
+/// The first line that begins after `position` and ends before `end`.
+fn line_after(file: &File, position: u64, end: u64) -> io::Result<Option<Line>> {
+    match find_line_feed(file, position, end)? {
+        Some(feed) => line_from(file, feed + 1, end),
+        None => Ok(None),
+    }
+}
+
+/// The first line from `start` on, where one begins, that has a time.
+fn line_from(file: &File, mut start: u64, end: u64) -> io::Result<Option<Line>> {
+    while start < end {
+        let Some(feed) = find_line_feed(file, start, end)? else { break };
+        let mut bytes = vec![0; (feed - start) as usize];
+        file.read_exact_at(&mut bytes, start)?;
+        if let Some(time) = time_of(&bytes) {
+            return Ok(Some(Line { start, end: feed + 1, time }));
+        }
+        start = feed + 1;
+    }
+    Ok(None)
+}
+
+fn find_line_feed(file: &File, position: u64, end: u64) -> io::Result<Option<u64>> {
+    let mut size = PROBE_BYTES;
+    let mut from = position;
+    while from < end && (from - position) < LINE_BYTES_MAX as u64 {
+        let mut bytes = vec![0; size.min((end - from) as usize)];
+        let count = read_at(file, &mut bytes, from)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        if let Some(index) = bytes[..count].iter().position(|byte| *byte == b'\n') {
+            return Ok(Some(from + index as u64));
+        }
+        from += count as u64;
+        size = READ_BYTES;
+    }
+    Ok(None)
+}
+
+/// The time at the end of a line.
+fn time_of(line: &[u8]) -> Option<i64> {
+    const KEY: &[u8] = b"\"time\":\"";
+    let start = line.windows(KEY.len()).rposition(|window| window == KEY)? + KEY.len();
+    let text = line[start..].split(|byte| *byte == b'"').next()?;
+    Some(nanoseconds(std::str::from_utf8(text).ok()?.parse().ok()?))
+}
+
+/// Where the last `wanted` lines begin, and how many there are, if fewer.
+fn last_lines(file: &File, wanted: u64) -> io::Result<(u64, u64)> {
+    let end = file.metadata()?.len();
+    if wanted == 0 {
+        return Ok((end, 0));
+    }
+    let (mut position, mut found) = (end, 0);
+    let mut chunk = vec![0; CHUNK_BYTES as usize];
+    while position > 0 {
+        let length = position.min(CHUNK_BYTES);
+        position -= length;
+        let bytes = &mut chunk[..length as usize];
+        file.read_exact_at(bytes, position)?;
+        for (index, _) in bytes.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
+            let after = position + index as u64 + 1;
+            // The last line feed ends the last line, and begins none.
+            if after == end {
+                continue;
+            }
+            found += 1;
+            if found == wanted {
+                return Ok((after, wanted));
+            }
+        }
+    }
+    Ok((0, if end == 0 { 0 } else { found + 1 }))
+}
+
+fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, position) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn unpack(packed: &File, folder: &Path) -> io::Result<File> {
+    let mut unpacked = unnamed(folder)?;
+    io::Seek::rewind(&mut &*packed)?;
+    io::copy(&mut GzDecoder::new(packed), &mut unpacked)?;
+    Ok(unpacked)
+}
+
+/// A file that goes with its descriptor.
+fn unnamed(folder: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
+    OpenOptions::new().read(true).write(true).custom_flags(flags).mode(0o600).open(folder)
+}
+
+/// What Docker notes in a packed file's header: `{"lastTime":"…"}`.
+fn extra_time(extra: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Extra {
+        last_time: Timestamp,
+    }
+    let extra: Extra = serde_json::from_slice(extra).ok()?;
+    Some(nanoseconds(extra.last_time))
+}
+
+/// What was noted of a file. None is the rule.
+fn read_jumps(path: &Path, inode: u64) -> Vec<u64> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".jumps");
+    let mut text = String::new();
+    if File::open(name).and_then(|mut file| file.read_to_string(&mut text)).is_err() {
+        return Vec::new();
+    }
+    let own = text.lines().filter_map(|line| {
+        let (of, position) = line.split_once(' ')?;
+        (of.parse() == Ok(inode)).then(|| position.parse().ok())?
+    });
+    let mut jumps: Vec<u64> = own.collect();
+    // An inode number may be used again, after the notes of an older file.
+    jumps.sort_unstable();
+    jumps
+}
+
+/// A line as it is in the file.
+#[derive(Deserialize)]
+struct Text {
+    #[serde(default)]
+    log: String,
+    #[serde(default)]
+    stream: String,
+    #[serde(default)]
+    attrs: serde_json::Map<String, serde_json::Value>,
+    time: Timestamp,
+}
+
+/// Reads a line without its line feed.
+fn parse(line: &[u8]) -> io::Result<LogEntry> {
+    let line: Text = serde_json::from_slice(line)?;
+    let text = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(LogEntry {
+        at: line.time,
+        is_stderr: line.stream == "stderr",
+        text: line.log.into_bytes(),
+        attributes: line.attrs.into_iter().map(|(key, value)| (key, text(value))).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dockers_own_lines_are_read() {
+        let line = br#"{"log":"a\u003cb\n","stream":"stderr","attrs":{"k":"v"},"time":"2026-01-02T03:04:05.000000006Z"}"#;
+        let entry = parse(line).unwrap();
+        assert_eq!(entry.text, b"a<b\n");
+        assert!(entry.is_stderr);
+        assert_eq!(entry.attributes, [("k".to_owned(), "v".to_owned())]);
+        assert_eq!(entry.at.to_string(), "2026-01-02T03:04:05.000000006Z");
+        assert_eq!(time_of(line), Some(nanoseconds(entry.at)));
+    }
+
+    #[test]
+    fn half_a_line_is_an_error() {
+        assert!(parse(br#"{"log":"a"#).is_err());
+    }
+
+    #[test]
+    fn lines_longer_than_a_chunk_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let long = "x".repeat(3 * CHUNK_BYTES as usize) + "\n";
+        std::fs::write(&path, format!("a\n{long}b\n")).unwrap();
+        let file = File::open(path).unwrap();
+        assert_eq!(last_lines(&file, 2).unwrap(), (2, 2));
+        assert_eq!(last_lines(&file, 9).unwrap(), (0, 3));
+        assert_eq!(last_lines(&file, 0).unwrap().1, 0);
+    }
+}

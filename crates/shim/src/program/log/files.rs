@@ -1,0 +1,205 @@
+//! The files of a log, and their rotation.
+//!
+//! A file that has reached its limit is renamed to `<name>.1` before the next entry, that one
+//! to `.2` and so on. Rotated files may be packed, in a process of their own: it takes a
+//! moment, and memory that this process would keep. Nobody waits for it. A file that is
+//! rotated while the one before is still being packed stays as it is, so a file's number may
+//! belong to a packed file or to a plain one.
+//!
+//! Nothing is synced to the disk: a log line is not worth a container's speed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use shim::protocol::LogFiles;
+
+use super::pack::{PACK_ARGUMENT, Packing};
+
+/// As Docker makes its log files.
+pub(super) const FILE_MODE: u32 = 0o640;
+
+/// Where a packed file grows until it is whole.
+const UNFINISHED: &str = ".packing";
+
+/// A log's files, of which the live one is open.
+#[derive(Debug)]
+pub(crate) struct Files {
+    settings: LogFiles,
+    packing: Packing,
+    file: File,
+    size: u64,
+    packer: Option<Packer>,
+}
+
+/// Packs a rotated file.
+#[derive(Debug)]
+struct Packer {
+    child: Child,
+    /// The file's number, which grows with each rotation.
+    number: u32,
+}
+
+impl Files {
+    pub(super) fn open(settings: &LogFiles, packing: Packing) -> io::Result<Self> {
+        let file = match open_file(&settings.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Of a driver that has a folder of its own.
+                settings.path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                open_file(&settings.path)?
+            }
+            other => other?,
+        };
+        let size = file.metadata()?.len();
+        Ok(Self { settings: settings.clone(), packing, file, size, packer: None })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.settings.path
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Bytes in the live file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Forgets what comes after `size` bytes.
+    pub(super) fn cut(&mut self, size: u64) -> io::Result<()> {
+        self.file.set_len(size)?;
+        self.size = size;
+        Ok(())
+    }
+
+    /// Whether the next entry belongs into a new file, when `pending` bytes are still to be
+    /// written into this one.
+    pub(super) fn is_full(&self, pending: usize) -> bool {
+        let size = self.size + pending as u64;
+        self.settings.size_max.is_some_and(|max| size >= max)
+    }
+
+    /// Writes all of it, or nothing.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.file.write_all(bytes);
+        match written {
+            Ok(()) => self.size += bytes.len() as u64,
+            // A part may have been written. Half an entry would spoil the next one.
+            Err(_) => drop(self.file.set_len(self.size)),
+        }
+        written
+    }
+
+    /// Moves the live file out of the way, with those before it, and begins a new one.
+    pub(super) fn rotate(&mut self) -> io::Result<()> {
+        self.finish_packing();
+        let path = &self.settings.path;
+        let oldest = self.settings.files_max.saturating_sub(1);
+        if oldest == 0 {
+            // Readers may be at work in the old file, so it is not cut but left to them.
+            std::fs::remove_file(path)?;
+        } else {
+            let extensions: &[&str] =
+                if self.settings.compress { &["", self.packing.extension()] } else { &[""] };
+            for extension in extensions {
+                ignore_missing(std::fs::remove_file(numbered(path, oldest, extension)))?;
+                for number in (1..oldest).rev() {
+                    let (from, to) = (number, number + 1);
+                    let (from, to) =
+                        (numbered(path, from, extension), numbered(path, to, extension));
+                    ignore_missing(std::fs::rename(from, to))?;
+                }
+            }
+            std::fs::rename(path, numbered(path, 1, ""))?;
+        }
+        self.file = open_file(path)?;
+        self.size = 0;
+        self.pack_next(oldest);
+        Ok(())
+    }
+
+    fn pack_next(&mut self, oldest: u32) {
+        if let Some(packer) = &mut self.packer {
+            packer.number += 1;
+        } else if self.settings.compress && oldest > 0 {
+            let path = &self.settings.path;
+            let child = spawn_packer(self.packing, &numbered(path, 1, ""), &unfinished(path));
+            // If it cannot be packed, it stays as it is.
+            self.packer = child.ok().map(|child| Packer { child, number: 1 });
+        }
+    }
+
+    /// Puts what was packed in the place of the plain file, if it is ready.
+    fn finish_packing(&mut self) {
+        if let Some(packer) = &mut self.packer
+            && let Some(packed) = packer.child.try_wait().transpose()
+        {
+            let is_whole = packed.is_ok_and(|status| status.success());
+            let number = packer.number;
+            self.packer = None;
+            self.replace_by_packed(number, is_whole);
+        }
+    }
+
+    fn replace_by_packed(&self, number: u32, is_whole: bool) {
+        let path = &self.settings.path;
+        let plain = numbered(path, number, "");
+        let packed = numbered(path, number, self.packing.extension());
+        let unfinished = unfinished(path);
+        // It may have gone, as the oldest, in the meantime.
+        let done = if is_whole && plain.exists() {
+            std::fs::rename(&unfinished, packed).and_then(|()| std::fs::remove_file(plain))
+        } else {
+            std::fs::remove_file(unfinished)
+        };
+        // The log is whole in either case, for the plain file goes last.
+        drop(done);
+    }
+
+    /// Waits for what is still being packed.
+    pub(super) fn close(mut self) {
+        if let Some(packer) = &mut self.packer {
+            // It can only fail if there is nothing to wait for.
+            let _ = packer.child.wait();
+        }
+        self.finish_packing();
+    }
+}
+
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(FILE_MODE).open(path)
+}
+
+/// A rotated file's name, counted from the youngest.
+fn numbered(path: &Path, number: u32, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}{extension}"));
+    name.into()
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    name.into()
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn spawn_packer(packing: Packing, from: &Path, to: &Path) -> io::Result<Child> {
+    Command::new("/proc/self/exe")
+        .args([PACK_ARGUMENT, packing.name()])
+        .args([from, to])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}
