@@ -143,6 +143,16 @@ impl Host {
         is_wharf
     }
 
+    /// Whether a story with flags that only our own client knows can be told; if not, notes that.
+    #[must_use]
+    pub fn has_own_client_or_skips() -> bool {
+        let is_own = Engine::chosen().client() == wharf_program("wharf");
+        if !is_own {
+            skips::note("the stock docker client does not know the flags");
+        }
+        is_own
+    }
+
     /// Notes that the present story, or the rest of it, cannot be told here.
     pub fn skips(reason: &str) {
         skips::note(reason);

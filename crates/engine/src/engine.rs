@@ -155,6 +155,11 @@ impl Engine {
         Ok(self.0.registry.find(name)?.view())
     }
 
+    /// As [`container`](Self::container), with its newest health checks.
+    pub async fn current_container(&self, name: &str) -> Result<Arc<View>, LookupError> {
+        Ok(self.0.registry.find(name)?.current_view().await)
+    }
+
     pub async fn create_container(&self, request: CreateContainer) -> Result<Created, CreateError> {
         crate::containers::create(&self.0, request).await
     }

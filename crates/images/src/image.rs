@@ -147,6 +147,9 @@ pub struct HealthCheck {
     pub start_interval: i64,
     #[serde(skip_serializing_if = "is_zero")]
     pub retries: i64,
+    /// What happens to a container that becomes unhealthy. Wharf's own.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub action: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

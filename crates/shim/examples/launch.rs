@@ -101,6 +101,7 @@ impl Place {
             restart_count: 0,
             runtime: None,
             runtime_arguments: Vec::new(),
+            health: None,
         };
         let config = serde_json::to_vec(&configuration(&self.id, arguments))?;
         let folder = self.folder.join("run");

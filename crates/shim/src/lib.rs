@@ -6,6 +6,7 @@
 //! ([`local_log`]).
 
 pub mod client;
+pub mod health;
 pub mod local_log;
 mod log_settings;
 pub mod process;

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::health::{Health, HealthCheck, ProbeProcess};
 pub use crate::log_settings::{
     LogAddress, LogFiles, LogPeer, LogSettings, RemoteLog, SyslogFormat,
 };
@@ -88,6 +89,9 @@ pub struct Launch {
     /// Put before everything else on that program's command line.
     #[serde(default)]
     pub runtime_arguments: Vec<String>,
+    /// How to find out whether the container is well, if anybody wants to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
 }
 
 /// What a nursery is asked: to fork a shim. Two descriptors travel along: the shim's end of
@@ -197,6 +201,14 @@ pub struct State {
     pub log_entries_lost: u64,
     #[serde(default)]
     pub execs: Vec<ExecState>,
+    /// Nothing without a health check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeProcess>,
+    /// The stop signal that the first process could not hear, so that it was killed at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheard_stop_signal: Option<i32>,
 }
 
 /// An additional process in the container.
@@ -347,6 +359,9 @@ pub struct Event {
 }
 
 /// What an [`Event`] is about.
+///
+/// A new kind has no fields of its own: an older daemon could not tell it from garbage. What
+/// there is to say belongs in the [`State`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -365,6 +380,15 @@ pub enum What {
     },
     /// Entries of the log were lost. Told at most once a second.
     LogEntriesLost,
+    /// What a stop asked for has not come in time, so everything was sent SIGKILL.
+    Killed,
+    /// A probe that is a process begins: [`State::probe`].
+    ProbeStarted,
+    ProbeEnded,
+    /// The container has become healthy, or unhealthy.
+    HealthChanged,
+    /// It is unhealthy, and something is done about it: [`Health::last_action`].
+    HealthActionTaken,
     /// A kind that this build does not know.
     #[serde(other)]
     Other,

@@ -9,6 +9,7 @@ mod events;
 mod exec;
 mod fail_points;
 mod flags;
+mod health;
 mod images;
 mod inspect;
 mod leaks;

@@ -53,6 +53,7 @@ pub struct ContainerConfig {
 #[serde(default, rename_all = "PascalCase")]
 pub struct HealthConfig {
     /// `[]`: the image's own; `["NONE"]`: none; else `CMD` or `CMD-SHELL` and what to run.
+    /// Wharf's own: `TCP` and a port, `HTTP` and a URL.
     #[serde(skip_serializing_if = "has_no_items")]
     pub test: Option<Vec<String>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -65,4 +66,8 @@ pub struct HealthConfig {
     pub start_interval: i64,
     #[serde(skip_serializing_if = "is_zero")]
     pub retries: i64,
+    /// Wharf's own: what happens to a container that becomes unhealthy: `none`, `restart`,
+    /// `stop` or `kill`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub action: String,
 }

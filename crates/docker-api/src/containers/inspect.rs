@@ -78,6 +78,17 @@ pub struct Health {
     pub status: String,
     pub failing_streak: i64,
     pub log: Option<Vec<HealthResult>>,
+    /// Wharf's own: what was last done because the container was unhealthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_action: Option<HealthActionTaken>,
+}
+
+/// What was done to an unhealthy container, and when.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct HealthActionTaken {
+    pub action: String,
+    pub at: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

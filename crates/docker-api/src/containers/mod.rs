@@ -18,8 +18,8 @@ pub use create::{CreateRequest, CreateResponse};
 pub use files::{ALL_XATTRS, FileChange, FileMode, PATH_STAT_HEADER, PathStat};
 pub use host_config::{HostConfig, LogConfig, PortBinding, PortMap, RestartPolicy};
 pub use inspect::{
-    ContainerInspect, ContainerState, GraphDriver, Health, HealthResult, MountPoint,
-    NetworkSettings,
+    ContainerInspect, ContainerState, GraphDriver, Health, HealthActionTaken, HealthResult,
+    MountPoint, NetworkSettings,
 };
 pub use list::{ContainerSummary, Port, SummaryHostConfig, SummaryNetworkSettings};
 pub use resources::{

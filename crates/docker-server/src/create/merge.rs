@@ -22,11 +22,8 @@ pub(crate) struct ImageDefaults {
     pub(crate) stop_signal: String,
 }
 
-/// Completes `config` from the image, and answers with warnings.
-pub(super) fn merge(
-    config: &mut ContainerConfig,
-    image: &ImageDefaults,
-) -> Result<Vec<String>, Refusal> {
+/// Completes `config` from the image.
+pub(super) fn merge(config: &mut ContainerConfig, image: &ImageDefaults) -> Result<(), Refusal> {
     if config.user.is_empty() {
         config.user.clone_from(&image.user);
     }
@@ -50,7 +47,8 @@ pub(super) fn merge(
     if config.stop_signal.is_empty() {
         config.stop_signal.clone_from(&image.stop_signal);
     }
-    Ok(merge_health(config, image))
+    merge_health(config, image);
+    Ok(())
 }
 
 fn add_names(set: &mut Option<BTreeMap<String, EmptyObject>>, names: &[String]) {
@@ -100,16 +98,25 @@ fn merge_command(config: &mut ContainerConfig, image: &ImageDefaults) -> Result<
     Ok(())
 }
 
-fn merge_health(config: &mut ContainerConfig, image: &ImageDefaults) -> Vec<String> {
-    let Some(health) = &image.health else { return Vec::new() };
-    if config.healthcheck.is_some() {
-        return Vec::new();
+/// The image's check, with what the user says otherwise.
+fn merge_health(config: &mut ContainerConfig, image: &ImageDefaults) {
+    let Some(health) = &image.health else { return };
+    let Some(own) = &mut config.healthcheck else {
+        config.healthcheck = Some(health.clone());
+        return;
+    };
+    fn or<T: Default + PartialEq + Clone>(own: &mut T, default: &T) {
+        if *own == T::default() {
+            own.clone_from(default);
+        }
     }
-    config.healthcheck = Some(health.clone());
-    let is_none =
-        health.test.as_deref().is_some_and(|test| matches!(test, [only] if only == "NONE"));
-    if is_none || health.test.as_ref().is_none_or(Vec::is_empty) {
-        return Vec::new();
+    if own.test.as_ref().is_none_or(Vec::is_empty) {
+        own.test.clone_from(&health.test);
     }
-    vec!["The image's health check is not run: Wharf has none yet.".to_owned()]
+    or(&mut own.interval, &health.interval);
+    or(&mut own.timeout, &health.timeout);
+    or(&mut own.start_period, &health.start_period);
+    or(&mut own.start_interval, &health.start_interval);
+    or(&mut own.retries, &health.retries);
+    or(&mut own.action, &health.action);
 }

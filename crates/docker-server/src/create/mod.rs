@@ -11,6 +11,7 @@ mod cpu_list;
 mod defaults;
 mod devices;
 mod endpoints;
+mod health;
 mod limits;
 mod logging;
 mod merge;
@@ -100,7 +101,7 @@ pub(crate) fn check(
     security::check_capabilities(&host)?;
     warnings.extend(limits::check(&mut host.resources, circumstances, false)?);
     warnings.extend(namespaces::check(&host)?);
-    unsupported::check(&config, &host)?;
+    unsupported::check(&host)?;
     namespaces::check_sysctls(&host)?;
     namespaces::check_storage(&host)?;
     runtime::check(&circumstances.runtimes, &host.runtime)?;
@@ -115,8 +116,8 @@ impl Checked {
         image: &ImageDefaults,
         circumstances: &Circumstances,
     ) -> Result<Plan, Refusal> {
-        let Self { mut config, mut host, endpoints, mut warnings } = self;
-        warnings.extend(merge::merge(&mut config, image)?);
+        let Self { mut config, mut host, endpoints, warnings } = self;
+        merge::merge(&mut config, image)?;
         defaults::fill_in(&mut config, &mut host, circumstances);
         let hidden_tmpfs = mounts::hidden_tmpfs(&host);
         let summary = Summary { exposed_ports: ports::exposed(&config, &host)?, hidden_tmpfs };
@@ -159,6 +160,7 @@ fn spec(
         stop_timeout: process::stop_timeout(config),
         cgroup_parent: text(&host.resources.cgroup_parent),
         runtime: text(&host.runtime),
+        health: health::convert(config)?,
     })
 }
 

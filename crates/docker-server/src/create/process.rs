@@ -5,7 +5,7 @@ use std::time::Duration;
 use docker_api::containers::{ContainerConfig, HostConfig};
 use engine::containers::spec::ProcessSpec;
 
-use super::{Refusal, signals};
+use super::{Refusal, health, signals};
 use crate::show::clean_path;
 
 /// Checks what concerns the process before the image is looked at.
@@ -27,7 +27,7 @@ pub(super) fn check(config: &mut ContainerConfig) -> Result<(), Refusal> {
             return Err(Refusal::new(format!("invalid environment variable: {variable}")));
         }
     }
-    Ok(())
+    health::check(config)
 }
 
 pub(super) fn convert(config: &ContainerConfig, host: &HostConfig) -> Result<ProcessSpec, Refusal> {

@@ -2,11 +2,11 @@
 //!
 //! A zero value asks for nothing, and is fine.
 
-use docker_api::containers::{ContainerConfig, HostConfig};
+use docker_api::containers::HostConfig;
 
 use super::Refusal;
 
-pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), Refusal> {
+pub(super) fn check(host: &HostConfig) -> Result<(), Refusal> {
     let resources = &host.resources;
     let asked_for = [
         (!host.cgroup.is_empty(), "joining another container's cgroup (HostConfig.Cgroup)"),
@@ -18,18 +18,8 @@ pub(super) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), R
     if let Some((_, what)) = asked_for.iter().find(|(is_asked_for, _)| *is_asked_for) {
         return Err(Refusal::unsupported(what));
     }
-    check_health(config)?;
     check_users(host)?;
     Ok(())
-}
-
-fn check_health(config: &ContainerConfig) -> Result<(), Refusal> {
-    let test = config.healthcheck.as_ref().and_then(|health| health.test.as_deref());
-    match test {
-        None | Some([]) => Ok(()),
-        Some([only]) if only == "NONE" => Ok(()),
-        Some(_) => Err(Refusal::unsupported("health checks (--health-cmd)")),
-    }
 }
 
 fn check_users(host: &HostConfig) -> Result<(), Refusal> {

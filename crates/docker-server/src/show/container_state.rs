@@ -1,7 +1,8 @@
 //! Where a container is in its life, for programs and for people.
 
-use docker_api::containers::ContainerState;
-use engine::containers::{Phase, StateView};
+use docker_api::containers::{ContainerState, Health, HealthActionTaken, HealthResult};
+use engine::containers::health::ProbeView;
+use engine::containers::{HealthStatus, HealthView, Phase, StateView};
 use jiff::Timestamp;
 
 use super::time_text;
@@ -24,7 +25,25 @@ pub(super) fn state(view: &StateView) -> ContainerState {
         memory_peak: view.memory_peak,
         started_at: time_text(view.started_at),
         finished_at: time_text(view.finished_at),
-        health: None,
+        health: view.health.as_deref().map(health),
+    }
+}
+
+fn health(view: &HealthView) -> Health {
+    let result = |probe: &ProbeView| HealthResult {
+        start: time_text(probe.start),
+        end: time_text(probe.end),
+        exit_code: i64::from(probe.exit_code),
+        output: probe.output.clone(),
+    };
+    Health {
+        status: view.status.name().to_owned(),
+        failing_streak: i64::from(view.failing_streak),
+        log: Some(view.log.iter().map(result).collect()),
+        last_action: view.last_action.map(|(action, at)| HealthActionTaken {
+            action: action.name().to_owned(),
+            at: time_text(at),
+        }),
     }
 }
 
@@ -33,7 +52,10 @@ pub(super) fn people_status(view: &StateView, now: Timestamp) -> String {
     let since = |at: Option<Timestamp>| duration(at.map_or(0, |at| seconds_between(at, now)));
     match view.phase {
         Phase::Created => "Created".to_owned(),
-        Phase::Running => format!("Up {}", since(view.started_at)),
+        Phase::Running => match &view.health {
+            None => format!("Up {}", since(view.started_at)),
+            Some(health) => format!("Up {} ({})", since(view.started_at), people_health(health)),
+        },
         Phase::Paused => format!("Up {} (Paused)", since(view.started_at)),
         Phase::Restarting => {
             format!("Restarting ({}) {} ago", view.exit_code, since(view.finished_at))
@@ -43,6 +65,13 @@ pub(super) fn people_status(view: &StateView, now: Timestamp) -> String {
         Phase::Exited if view.started_at.is_none() => "Created".to_owned(),
         Phase::Exited if view.finished_at.is_none() => String::new(),
         Phase::Exited => format!("Exited ({}) {} ago", view.exit_code, since(view.finished_at)),
+    }
+}
+
+fn people_health(view: &HealthView) -> &'static str {
+    match view.status {
+        HealthStatus::Starting => "health: starting",
+        status => status.name(),
     }
 }
 
@@ -106,6 +135,7 @@ mod tests {
             error_hint: None,
             started_at: Some(now),
             finished_at: Some(now),
+            health: None,
         };
         assert_eq!(people_status(&view, now), "Exited (3) Less than a second ago");
         let view = StateView { phase: Phase::Paused, ..view };

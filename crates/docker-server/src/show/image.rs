@@ -103,6 +103,7 @@ fn health(health: &HealthCheck) -> HealthConfig {
         start_period: health.start_period,
         start_interval: health.start_interval,
         retries: health.retries,
+        action: health.action.clone(),
     }
 }
 

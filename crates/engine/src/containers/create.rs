@@ -129,6 +129,7 @@ async fn make(
         started_at: None,
         finished_at: None,
         restart_count: 0,
+        health: None,
     };
     let mut recording = Some(parts.metadata.begin_put(CONTAINERS, id.as_str(), record.encode()));
     // A container that goes at its end is made to be started, and its start waits for its

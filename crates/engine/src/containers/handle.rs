@@ -21,6 +21,9 @@ use shim::protocol;
 /// in an uninterruptible sleep does.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long somebody who wants to see a container waits for its shim's word.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What everybody may see of a container.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
@@ -113,6 +116,10 @@ pub(super) enum Message {
     },
     /// Asks the shim how the execs are, ahead of its events.
     RefreshExecs {
+        reply: Reply<(), ControlError>,
+    },
+    /// Asks the shim what the last health checks found.
+    RefreshHealth {
         reply: Reply<(), ControlError>,
     },
     Restarted,
@@ -344,6 +351,19 @@ impl Container {
             let _ = self.ask_control(|reply| Message::RefreshExecs { reply }).await;
         }
         self.exec_view(id)
+    }
+
+    /// As it is, and not as it was told to be last: the shim tells of a health check only what
+    /// has changed by it.
+    pub(crate) async fn current_view(&self) -> Arc<View> {
+        let view = self.view();
+        if view.spec.health.is_some() && view.state.phase.is_live() {
+            let refresh = self.ask_control(|reply| Message::RefreshHealth { reply });
+            // Without its container nothing has changed since; and where somebody else keeps the
+            // owner busy, what is known must do.
+            let _ = tokio::time::timeout(REFRESH_PATIENCE, refresh).await;
+        }
+        self.view()
     }
 
     pub(crate) fn check_startable(&self, id: &str) -> Result<ExecView, ExecError> {

@@ -44,6 +44,9 @@ pub(crate) struct Record {
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) restart_count: u32,
+    /// What was last found, for a container that runs with a health check or has done so.
+    #[serde(default)]
+    pub(crate) health: Option<shim::health::Health>,
 }
 
 /// How far a container had come when it was recorded last.
@@ -61,6 +64,16 @@ pub(crate) enum RecordedPhase {
 impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a record has string keys only")
+    }
+}
+
+impl Record {
+    /// Nobody looks at a container that is not there, and what nobody looks at counts as
+    /// unhealthy: Docker's rule. Its shim sees to it, unless it could not.
+    pub(crate) fn end_health(&mut self) {
+        if let Some(health) = &mut self.health {
+            health.status = shim::health::HealthStatus::Unhealthy;
+        }
     }
 }
 

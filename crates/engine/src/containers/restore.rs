@@ -157,6 +157,7 @@ fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
         if record.phase == RecordedPhase::Live {
             record.phase = RecordedPhase::Exited;
             record.exit_code = LOST_EXIT_CODE;
+            record.end_health();
             record.finished_at.get_or_insert_with(jiff::Timestamp::now);
             record_end(parts, &record);
         }
@@ -255,6 +256,10 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
     record.memory_peak = state.memory_peak;
     record.error_hint = None;
     record.restart_count = state.restart_count;
+    if state.health.is_some() {
+        record.health.clone_from(&state.health);
+    }
+    record.end_health();
     record.was_stopped |= state.stop_requested;
     record.exit_code = if ended_properly { state.exit_code.unwrap_or(LOST_EXIT_CODE) } else { 137 };
     record.error = if ended_properly {

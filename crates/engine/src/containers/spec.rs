@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::HealthSpec;
+
 /// What a container is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContainerSpec {
@@ -51,6 +53,9 @@ pub struct ContainerSpec {
     /// What runs it, by the name in the engine's settings. `None`: our own library.
     #[serde(default)]
     pub runtime: Option<String>,
+    /// How to find out whether it is well, if anybody wants to know.
+    #[serde(default)]
+    pub health: Option<HealthSpec>,
 }
 
 /// The container's first process.

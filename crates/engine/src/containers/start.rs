@@ -392,10 +392,7 @@ impl Start {
     ) -> Result<Vec<u8>, StartError> {
         let spec = &self.record.spec;
         let settings = &self.parts.settings;
-        let hostname = match &self.joined.hostname {
-            Some(hostname) => hostname.clone(),
-            None => hostname_of(spec, &self.id),
-        };
+        let hostname = self.hostname();
         let init_program = if spec.init {
             Some(
                 settings
@@ -417,13 +414,24 @@ impl Start {
             shared_memory,
             init_program,
             default_ulimits: &settings.default_ulimits,
-            link_environment: &links::environment(&self.record.name, &self.children),
+            link_environment: &self.link_environment(),
             cgroup_parent: spec.cgroup_parent.as_deref().unwrap_or(&settings.cgroup_parent),
             is_host_network: joins_host || matches!(spec.network.mode, NetworkMode::Host),
         })
         .map_err(|reason| StartError::Runtime {
             failure: Failure { kind: FailureKind::InvalidConfiguration, message: reason },
         })
+    }
+
+    /// The variables by which the container knows those that it links to.
+    fn link_environment(&self) -> Vec<String> {
+        links::environment(&self.record.name, &self.children)
+    }
+
+    /// What the container calls itself, or the one whose network it joins.
+    fn hostname(&self) -> String {
+        let joined = self.joined.hostname.clone();
+        joined.unwrap_or_else(|| hostname_of(&self.record.spec, &self.id))
     }
 
     fn launch_document(&self) -> Result<Launch, StartError> {
@@ -454,6 +462,7 @@ impl Start {
             restart_count: 0,
             runtime: program.map(|program| program.path.clone()),
             runtime_arguments: program.map(|it| it.arguments.clone()).unwrap_or_default(),
+            health: super::health::check(&self.record, &self.hostname(), &self.link_environment()),
         })
     }
 

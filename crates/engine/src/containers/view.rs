@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::ContainerId;
+use super::health::HealthView;
 use super::spec::ContainerSpec;
 use crate::exec::ExecId;
 use crate::logs::LogPlace;
@@ -95,6 +96,8 @@ pub struct StateView {
     pub error_hint: Option<String>,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// What was found at its last look, for a container that has run with a health check.
+    pub health: Option<Arc<HealthView>>,
 }
 
 /// A mount as it was resolved.

@@ -106,6 +106,14 @@ pub(crate) fn exec(
     Ok((started, stdio))
 }
 
+/// Runs a health check in the container.
+pub(crate) fn exec_probe(
+    container: &Container,
+    request: ExecRequest<'_>,
+) -> Result<ExecProcess, Failure> {
+    container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))
+}
+
 /// What streams a process is to have.
 struct Streams {
     key: ProcessKey,

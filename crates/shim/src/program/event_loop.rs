@@ -44,6 +44,9 @@ pub(crate) enum Token {
     Leaving(u32),
     /// Whoever keeps the container's log.
     Log,
+    /// A health check's process has ended, or its socket is ready.
+    Probe(u32),
+    ProbeOutput(u32),
 }
 
 /// Bits of a process's key in a packed token. Exec'd processes are numbered modulo this.
@@ -62,6 +65,8 @@ impl Token {
             Self::Client(key, number) => (7, key.0, number),
             Self::Leaving(number) => (8, 0, number),
             Self::Log => (9, 0, 0),
+            Self::Probe(number) => (10, 0, number),
+            Self::ProbeOutput(number) => (11, 0, number),
         };
         kind << 56 | u64::from(key & ((1 << KEY_BITS) - 1)) << 32 | u64::from(number)
     }
@@ -80,6 +85,8 @@ impl Token {
             7 => Self::Client(key, number),
             8 => Self::Leaving(number),
             9 => Self::Log,
+            10 => Self::Probe(number),
+            11 => Self::ProbeOutput(number),
             _ => return None,
         })
     }
@@ -214,6 +221,8 @@ mod tests {
             Token::Client(key, 7),
             Token::Leaving(u32::MAX),
             Token::Log,
+            Token::Probe(u32::MAX),
+            Token::ProbeOutput(7),
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

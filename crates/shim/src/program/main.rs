@@ -9,6 +9,7 @@ mod clock;
 mod container;
 mod control;
 mod event_loop;
+mod health;
 mod launch;
 mod log;
 mod nursery;

@@ -96,6 +96,9 @@ mod tests {
             execs: (0..execs)
                 .map(|number| ExecState { id: number.to_string(), pid: 9, exit_code: None })
                 .collect(),
+            health: None,
+            probe: None,
+            unheard_stop_signal: None,
         }
     }
 

@@ -39,11 +39,16 @@ impl Restarts {
         if end.stop_requested || !wants_restart(policy, end.exit_code, self.count) {
             return None;
         }
+        Some(self.again(end))
+    }
+
+    /// How long to wait before the next run, which there is whatever the policy. Counts it.
+    pub(crate) fn again(&mut self, end: End) -> Duration {
         let last_pause = self.last_pause.filter(|_| end.ran_for < HEALTHY_AFTER);
         let pause = last_pause.map_or(FIRST_PAUSE, |pause| LONGEST_PAUSE.min(pause * 2));
         self.last_pause = Some(pause);
         self.count += 1;
-        Some(pause)
+        pause
     }
 }
 

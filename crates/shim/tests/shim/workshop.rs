@@ -93,6 +93,7 @@ impl Workshop {
             restart_count: 0,
             runtime: None,
             runtime_arguments: Vec::new(),
+            health: None,
         };
         Self {
             config: configuration(&id, arguments),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use docker_api::client::{Client, ClientError, Endpoint, Request};
 use docker_api::containers::{CreateRequest, CreateResponse};
 use docker_api::mounts::{BindOptions, Mount};
+use docker_api::system::VersionInfo;
 
 use super::creation;
 use super::creation_flags::FLAGS;
@@ -132,6 +133,7 @@ pub(crate) fn create(
             .map_err(|error| Failure::new(format!("error parsing specified platform: {error}")))?;
     }
     let client = session.client()?;
+    check_engine(client, &request)?;
     let puller = Puller { client, parsed, image };
     if parsed.text("pull") == "always" {
         puller.pull()?;
@@ -158,6 +160,20 @@ pub(crate) fn create(
     }
     id_file.keep(&response.id)?;
     Ok(response.id)
+}
+
+/// Refuses what another engine than ours would take and not do.
+fn check_engine(client: &Client, request: &CreateRequest) -> Result<(), Failure> {
+    let needs = request.config.healthcheck.as_ref().and_then(creation::health::needs_wharf);
+    let Some(flag) = needs else { return Ok(()) };
+    let answer = client.json::<VersionInfo>(Request::get("/version"))?;
+    if answer.version.contains("wharf") {
+        return Ok(());
+    }
+    let mut failure = Failure::new(format!("{flag} needs a Wharf engine, and this is another one"));
+    failure.hint =
+        Some("`--health-cmd` runs a command in the container with any engine".to_owned());
+    Err(failure.with_status(STATUS_BEFORE_RUN))
 }
 
 fn is_loopback(address: &str) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Pure but for the files that flags name: the same flags are the same request.
 
-mod health;
+pub(crate) mod health;
 mod limits;
 mod network;
 

@@ -103,6 +103,12 @@ pub(crate) const FLAGS: &[Flag] = &[
         "health-start-interval",
         "Time between running the check during the start period (ms|s|m|h) (default 0s)",
     ),
+    Flag::text("health-tcp", "Port that has to be open for the container to be healthy (PORT)"),
+    Flag::text(
+        "health-http",
+        "Page that has to be there for the container to be healthy (PORT/PATH or URL)",
+    ),
+    Flag::text("health-action", "What to do when it is unhealthy (none|restart|stop|kill)"),
     Flag::switch("no-healthcheck", "Disable any container-specified HEALTHCHECK"),
     // Limits.
     Flag::uint16(

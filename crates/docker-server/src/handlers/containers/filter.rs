@@ -124,7 +124,7 @@ impl Filter {
             !self.filters.contains(name) || self.filters.get(name).any(|value| value == word)
         };
         any("status", state.phase.name())
-            && any("health", "none")
+            && any("health", state.health.as_ref().map_or("none", |health| health.status.name()))
             && (self.exit_codes.is_empty()
                 || has_ended && self.exit_codes.contains(&state.exit_code))
             && !self.filters.get("is-task").any(|value| matches!(value, "true" | "1"))

@@ -8,7 +8,7 @@ use crate::show::container_inspect;
 use crate::versions;
 
 pub(crate) async fn inspect(request: Request) -> Result<Response<Answer>, ApiError> {
-    let view = request.engine().container(&request.name)?;
+    let view = request.engine().current_container(&request.name).await?;
     let sizes = match request.query.flag("size") {
         true => Some(request.engine().container_size(view.id.as_str()).await?),
         false => None,

@@ -13,7 +13,7 @@ use super::super::requests::RemoveOptions;
 use super::super::spec::RestartPolicy;
 use super::super::view::Phase;
 use super::super::{remove, start};
-use super::{Supervisor, blocking};
+use super::{Supervisor, blocking, health};
 use crate::metadata::CONTAINERS;
 
 impl Supervisor {
@@ -46,6 +46,11 @@ impl Supervisor {
             What::Paused | What::Resumed | What::LogEntriesLost | What::Other => {
                 self.note_state(event.state);
             }
+            What::Killed => self.note_kill(event.state),
+            What::ProbeStarted => self.note_probe(&event.state),
+            What::ProbeEnded => self.note_probe(&event.state),
+            What::HealthChanged => self.note_health(event.state),
+            What::HealthActionTaken => self.note_health_action(event.state),
         }
         false
     }
@@ -67,10 +72,13 @@ impl Supervisor {
         );
         let is_final = state.phase == protocol::Phase::Exited;
         self.adopt_state(&state);
-        let attributes = [
+        let mut attributes = vec![
             ("execDuration", exec_duration(&state).to_string()),
             ("exitCode", self.record.exit_code.to_string()),
         ];
+        if self.health_action.take().is_some() {
+            attributes.push(("reason", health::UNHEALTHY.to_owned()));
+        }
         if !is_final {
             if let Some(link) = &mut self.link {
                 link.state = state;

@@ -30,7 +30,7 @@ impl Supervisor {
         detach_keys(spec.detach_keys.as_deref(), spec.terminal)
             .map_err(|reason| ControlError::Invalid { reason })?;
         let id = ExecId(random_id().into());
-        self.tell_exec("exec_create", &spec, id.as_str());
+        self.tell_exec("exec_create", &spec.arguments, id.as_str());
         self.parts.registry.insert_exec(&id.0, &self.id);
         self.forget_old_execs();
         self.execs.push(ExecView {
@@ -81,7 +81,7 @@ impl Supervisor {
             attach,
             terminal_size: terminal_size.or(spec.terminal_size),
         };
-        self.tell_exec("exec_start", &spec, id);
+        self.tell_exec("exec_start", &spec.arguments, id);
         pass(Point::ExecAsk);
         let answer = self.call(protocol::Request::Exec(request), descriptors).await;
         pass(Point::ExecAnswered);

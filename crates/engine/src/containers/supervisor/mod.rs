@@ -13,6 +13,7 @@
 
 mod ends;
 mod execs;
+mod health;
 mod talk;
 mod tell;
 
@@ -27,6 +28,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::errors::{ControlError, StartError};
 use super::handle::{Container, Ending, KILL_PATIENCE, Message, Snapshot, refuse_control};
+use super::health::HealthAction;
 use super::lifecycle::{Decision, Refusal, Request, decide};
 use super::record::{Record, RecordedPhase};
 use super::requests::{
@@ -81,6 +83,8 @@ pub(crate) struct Supervisor {
     ends: u64,
     /// Somebody used `stop` on this run: an event of its own tells so.
     is_stopping: bool,
+    /// What the shim did to this run because it was unhealthy.
+    health_action: Option<HealthAction>,
     snapshot: watch::Sender<Snapshot>,
     queue: mpsc::Sender<Message>,
     requests: mpsc::Receiver<Message>,
@@ -116,6 +120,7 @@ pub(crate) fn spawn(
         execs: Vec::new(),
         ends: 0,
         is_stopping: false,
+        health_action: None,
         snapshot: sender,
         queue: queue.clone(),
         requests,
@@ -181,6 +186,7 @@ impl Supervisor {
                 let _ = reply.send(self.start_exec(&id, stream, terminal_size).await);
             }
             Message::RefreshExecs { reply } => drop(reply.send(self.refresh_execs().await)),
+            Message::RefreshHealth { reply } => drop(reply.send(self.refresh_health().await)),
             Message::Restarted => self.tell("restart", []),
             Message::Shim { generation, event } if generation == self.generation => {
                 return self.heed(*event).await;
@@ -295,6 +301,12 @@ impl Supervisor {
         record.error_hint = None;
         record.restart_count = state.restart_count;
         record.was_stopped |= state.stop_requested;
+        if state.health.is_some() {
+            record.health.clone_from(&state.health);
+        }
+        if self.phase == Phase::Exited {
+            record.end_health();
+        }
     }
 
     // Ending.

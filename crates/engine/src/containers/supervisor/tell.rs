@@ -11,7 +11,7 @@ use super::super::view::{MountKind, Phase, StateView, View};
 use super::{ShimLink, Supervisor};
 use crate::engine::Parts;
 use crate::events::ObjectKind;
-use crate::exec::{ExecSpec, ExecView};
+use crate::exec::ExecView;
 use crate::metadata::CONTAINERS;
 
 impl Supervisor {
@@ -31,16 +31,20 @@ impl Supervisor {
     }
 
     /// Publishes an event about this container.
-    pub(super) fn tell<const N: usize>(&self, action: &str, attributes: [(&str, String); N]) {
+    pub(super) fn tell<'a>(
+        &self,
+        action: &str,
+        attributes: impl IntoIterator<Item = (&'a str, String)>,
+    ) {
         let mut all = self.record.event_attributes();
-        all.extend(attributes.map(|(key, value)| (key.to_owned(), value)));
+        all.extend(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)));
         self.parts.events.publish(ObjectKind::Container, action, self.id.as_str(), all);
     }
 
-    pub(super) fn tell_exec(&self, action: &str, spec: &ExecSpec, id: &str) {
+    pub(super) fn tell_exec(&self, action: &str, arguments: &[String], id: &str) {
         // With the trailing space of Docker's, which scripts that cut at `: ` know.
-        let words = spec.arguments.join(" ");
-        let program = spec.arguments.first().map_or("", String::as_str);
+        let words = arguments.join(" ");
+        let program = arguments.first().map_or("", String::as_str);
         let rest = words.strip_prefix(program).unwrap_or_default().trim_start();
         self.tell(&format!("{action}: {program} {rest}"), [("execID", id.to_owned())]);
     }
@@ -107,6 +111,7 @@ pub(super) fn view_of(
             error_hint: record.error_hint.clone(),
             started_at: record.started_at,
             finished_at: record.finished_at,
+            health: record.health.as_ref().map(|health| Arc::new(health.into())),
         },
         attachment: link.and_then(|link| link.attachment.clone()),
         network_namespace: link.and_then(|link| link.network_namespace.clone()),

@@ -482,7 +482,7 @@ impl Input {
     }
 }
 
-fn set_nonblocking(descriptor: BorrowedFd<'_>) -> rustix::io::Result<()> {
+pub(crate) fn set_nonblocking(descriptor: BorrowedFd<'_>) -> rustix::io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(descriptor)?;
     rustix::fs::fcntl_setfl(descriptor, flags | OFlags::NONBLOCK)
 }

@@ -24,6 +24,7 @@ impl Supervisor {
         let _ = run.process.want(None);
         run.ended = Some(Ended::now(exit_code));
         self.check_memory();
+        self.suspend_health();
         let Some(run) = &mut self.run else { return };
         if !run.stdio.read_rest(self.log.as_mut()) {
             // Without a pid namespace of its own, the container's other processes live on.
@@ -99,6 +100,7 @@ impl Supervisor {
         delete(run.container);
         pass(Point::StopDeleted);
         self.end_execs();
+        self.end_health();
         self.kill_at = None;
 
         self.state.pid = 0;
@@ -111,7 +113,12 @@ impl Supervisor {
             ran_for: run.began.elapsed(),
             stop_requested: self.state.stop_requested,
         };
-        match self.restarts.decide(self.policy, end) {
+        let pause = if std::mem::take(&mut self.restarts_for_health) && !end.stop_requested {
+            Some(self.restarts.again(end))
+        } else {
+            self.restarts.decide(self.policy, end)
+        };
+        match pause {
             Some(pause) => {
                 self.restart_at = Some(Instant::now() + pause);
                 self.state.restart_count = self.restarts.count;

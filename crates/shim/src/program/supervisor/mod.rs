@@ -18,6 +18,7 @@
 //! anew at once.
 
 mod ends;
+mod health;
 mod leaving;
 mod logging;
 mod requests;
@@ -39,6 +40,7 @@ use crate::clock::unix_nanoseconds;
 use crate::container::{self, internal};
 use crate::control::Control;
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_after};
+use crate::health::Monitor;
 use crate::log::Log;
 use crate::record::Record;
 use crate::restart::Restarts;
@@ -88,6 +90,10 @@ pub(crate) struct Supervisor {
     log_told_at: Option<Instant>,
     /// Until when the rest of the log is delivered, once the container has exited.
     deliver_until: Option<Instant>,
+    /// Nothing without a health check.
+    monitor: Option<Box<Monitor>>,
+    /// This run ends because it was unhealthy, to be followed by another.
+    restarts_for_health: bool,
 }
 
 /// One run of the container, from one start to the next.
@@ -145,7 +151,7 @@ impl Supervisor {
         events: EventLoop,
         control: Control,
         record: Record,
-        launch: Launch,
+        mut launch: Launch,
         network_namespace: Option<OwnedFd>,
         held: Vec<OwnedFd>,
     ) -> Self {
@@ -167,12 +173,17 @@ impl Supervisor {
             cgroup_paths: Vec::new(),
             log_entries_lost: 0,
             execs: Vec::new(),
+            health: None,
+            probe: None,
+            unheard_stop_signal: None,
         };
         Self {
             events,
             control,
             policy: launch.restart,
             restarts: Restarts::after(launch.restart_count),
+            monitor: launch.health.take().map(|check| Box::new(Monitor::new(check))),
+            restarts_for_health: false,
             launch,
             network_namespace,
             held,
@@ -262,6 +273,7 @@ impl Supervisor {
         self.state.started_at = Some(unix_nanoseconds());
         self.state.warnings = run.container.warnings().to_vec();
         self.run = Some(run);
+        self.begin_health();
         self.record();
         self.tidy_later();
         Ok(())
@@ -364,6 +376,7 @@ impl Supervisor {
             .chain(self.restart_at)
             .chain(self.tidy_at)
             .chain(self.log_deadlines())
+            .chain(self.monitor.as_ref().and_then(|monitor| monitor.next_deadline()))
             .min()
     }
 
@@ -403,6 +416,8 @@ impl Supervisor {
                     log.ready(readiness);
                 }
             }
+            Token::Probe(number) => self.probe_ready(number),
+            Token::ProbeOutput(number) => self.probe_output_ready(number),
         }
     }
 
@@ -441,6 +456,7 @@ impl Supervisor {
         if let Some(log) = &mut self.log {
             log.handle_deadline(now);
         }
+        self.look_after_health(now);
         self.leaving.retain(|leaving| leaving.until.is_none_or(|until| until > now));
         let is_late = |ended: Option<Ended>| ended.is_some_and(|ended| ended.drain_until <= now);
         while let Some(index) = self.execs.iter().position(|exec| is_late(exec.ended)) {

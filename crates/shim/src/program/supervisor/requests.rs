@@ -144,6 +144,11 @@ impl Supervisor {
         }
         self.record();
         pass(Point::StopSignal);
+        self.ask_to_end(signal, grace);
+    }
+
+    /// Sends a signal, and SIGKILL to every process once `grace` is over.
+    pub(super) fn ask_to_end(&mut self, signal: i32, grace: Option<Duration>) {
         if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
             // It may be ending by itself.
             let _ = linux::signals::send(run.container.pidfd(), signal);
@@ -181,6 +186,7 @@ impl Supervisor {
         let outcome = self.live_run()?.container.cgroup().freeze();
         outcome.map_err(|error| failure(FailureKind::Internal, &error))?;
         self.state.phase = Phase::Paused;
+        self.suspend_health();
         self.record();
         self.tell(What::Paused);
         Ok(())
@@ -194,6 +200,7 @@ impl Supervisor {
         let Some(run) = &self.run else { return Ok(()) };
         run.container.cgroup().thaw().map_err(|error| failure(FailureKind::Internal, &error))?;
         self.state.phase = Phase::Running;
+        self.resume_health();
         self.record();
         self.tell(What::Resumed);
         Ok(())

@@ -41,6 +41,12 @@ fn flags_become_members() {
     check(&["--memory-swap=-1"], "/HostConfig/MemorySwap", &json!(-1));
     check(&["--cpus", "0.5"], "/HostConfig/NanoCpus", &json!(500_000_000));
     check(&["-e", "A=1", "--env=B=2"], "/Env", &json!(["A=1", "B=2"]));
+    check(&["--health-tcp", "80"], "/Healthcheck", &json!({"Test": ["TCP", "80"]}));
+    check(
+        &["--health-http=80/x", "--health-action=stop"],
+        "/Healthcheck",
+        &json!({"Test": ["HTTP", "80/x"], "Action": "stop"}),
+    );
     check(&["-l", "a=b", "-l", "c"], "/Labels", &json!({"a": "b", "c": ""}));
     check(&["-v", "/data"], "/Volumes", &json!({"/data": {}}));
     check(&["-v", "a:/data:ro"], "/HostConfig/Binds", &json!(["a:/data:ro"]));

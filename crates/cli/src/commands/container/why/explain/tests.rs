@@ -141,6 +141,7 @@ fn a_container_that_runs_and_is_ill() {
         status: "unhealthy".to_owned(),
         failing_streak: 2,
         log: Some(vec![probe(0, "fine"), probe(1, "refused\nmore"), probe(-1, "")]),
+        last_action: None,
     });
     check(
         &facts,
