@@ -39,5 +39,8 @@ pub const MEDIA_TYPE_RAW_STREAM: &str = "application/vnd.docker.raw-stream";
 /// A stream of frames: what a container without a terminal speaks.
 pub const MEDIA_TYPE_MULTIPLEXED_STREAM: &str = "application/vnd.docker.multiplexed-stream";
 
+/// Where an answer without a body says what else the user should know. Wharf's own.
+pub const NOTICE_HEADER: &str = "wharf-notice";
+
 #[cfg(test)]
 mod samples;

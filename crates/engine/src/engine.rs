@@ -12,7 +12,8 @@ use crate::containers::registry::Registry;
 use crate::containers::{
     AttachStreams, ClientStream, ContainerId, ControlError, CreateContainer, CreateError, Created,
     LookupError, Outcome, ProcessTable, PruneFilter, Pruned, RemoveError, RemoveOptions,
-    StartError, StopOptions, UnlinkError, UpdateContainer, View, WaitCondition, WaitResult,
+    StartError, StopOptions, Stopped, UnlinkError, UpdateContainer, View, WaitCondition,
+    WaitResult,
 };
 use crate::containers::{CopyIn, CopyOut, FilesError, PathStat};
 use crate::events::{Events, Subscription};
@@ -173,7 +174,7 @@ impl Engine {
         &self,
         name: &str,
         options: StopOptions,
-    ) -> Result<Outcome, ControlError> {
+    ) -> Result<Stopped, ControlError> {
         self.0.registry.find(name)?.stop(options).await
     }
 
@@ -181,7 +182,7 @@ impl Engine {
         &self,
         name: &str,
         options: StopOptions,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Stopped, ControlError> {
         self.0.registry.find(name)?.restart(options).await
     }
 

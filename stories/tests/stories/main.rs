@@ -24,6 +24,7 @@ mod restart_policy;
 mod run;
 mod stats;
 mod stock_client;
+mod stop;
 mod system;
 mod volumes;
 mod why;

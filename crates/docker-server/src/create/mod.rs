@@ -45,7 +45,7 @@ pub(crate) use merge::ImageDefaults;
 pub(crate) use process::terminal_size;
 pub(crate) use refusal::Refusal;
 pub(crate) use restart::convert as convert_restart;
-pub(crate) use signals::number as signal_number;
+pub(crate) use signals::{name as signal_name, number as signal_number};
 
 /// What decides about defaults beside the request.
 #[derive(Debug, Clone)]

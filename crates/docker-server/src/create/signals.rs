@@ -53,6 +53,16 @@ pub(crate) fn number(text: &str) -> Result<i32, Refusal> {
     parse(text).ok_or_else(|| Refusal::new(format!("invalid signal: {text}")))
 }
 
+/// What people call a signal: `SIGTERM`, `SIGRTMIN+3`.
+pub(crate) fn name(number: i32) -> String {
+    match SIGNALS.iter().find(|(_, known)| *known == number) {
+        Some((name, _)) => format!("SIG{name}"),
+        None if number == REALTIME_MIN => "SIGRTMIN".to_owned(),
+        None if number > REALTIME_MIN => format!("SIGRTMIN+{}", number - REALTIME_MIN),
+        None => format!("signal {number}"),
+    }
+}
+
 fn parse(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse::<i32>() {
         return (1..=REALTIME_MAX).contains(&number).then_some(number);
@@ -103,5 +113,18 @@ mod tests {
             assert!(number(wrong).is_err(), "{wrong}");
         }
         assert_eq!(number("FOO").unwrap_err().message(), "invalid signal: FOO");
+    }
+
+    #[test]
+    fn signals_have_names() {
+        for (number, expected) in [
+            (15, "SIGTERM"),
+            (9, "SIGKILL"),
+            (37, "SIGRTMIN+3"),
+            (34, "SIGRTMIN"),
+            (33, "signal 33"),
+        ] {
+            assert_eq!(name(number), expected);
+        }
     }
 }

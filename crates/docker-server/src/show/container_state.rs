@@ -135,6 +135,7 @@ mod tests {
             error_hint: None,
             started_at: Some(now),
             finished_at: Some(now),
+            unheard_stop_signal: None,
             health: None,
         };
         assert_eq!(people_status(&view, now), "Exited (3) Less than a second ago");

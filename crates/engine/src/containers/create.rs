@@ -130,6 +130,7 @@ async fn make(
         finished_at: None,
         restart_count: 0,
         health: None,
+        unheard_stop_signal: None,
     };
     let mut recording = Some(parts.metadata.begin_put(CONTAINERS, id.as_str(), record.encode()));
     // A container that goes at its end is made to be started, and its start waits for its

@@ -10,7 +10,8 @@ use super::errors::{ControlError, ExecError, LookupError, RemoveError, StartErro
 use super::files::{FILES_PATIENCE, FilesLock};
 use super::lifecycle::{Decision, Refusal, Request, decide};
 use super::requests::{
-    AttachStreams, ClientStream, Outcome, ProcessTable, RemoveOptions, StopOptions, UpdateContainer,
+    AttachStreams, ClientStream, Outcome, ProcessTable, RemoveOptions, StopOptions, Stopped,
+    UpdateContainer,
 };
 use super::view::{Phase, View};
 use super::{ContainerId, top};
@@ -199,19 +200,23 @@ impl Container {
         self.ask(|reply| Message::Start { reply }).await.unwrap_or_else(|| Err(self.gone().into()))
     }
 
-    pub(crate) async fn stop(&self, options: StopOptions) -> Result<Outcome, ControlError> {
-        match self.ask_control(|reply| Message::Stop { options, reply }).await? {
-            Some(ending) => self.await_end(ending).await.map(|()| Outcome::Changed),
-            None => Ok(Outcome::AlreadyThere),
-        }
+    pub(crate) async fn stop(&self, options: StopOptions) -> Result<Stopped, ControlError> {
+        let asked = self.ask_control(|reply| Message::Stop { options, reply }).await?;
+        let Some(ending) = asked else {
+            return Ok(Stopped { outcome: Outcome::AlreadyThere, unheard_signal: None });
+        };
+        self.await_end(ending).await?;
+        // Also of one that went with its end.
+        let unheard_signal = self.view().state.unheard_stop_signal;
+        Ok(Stopped { outcome: Outcome::Changed, unheard_signal })
     }
 
-    pub(crate) async fn restart(&self, options: StopOptions) -> Result<(), ControlError> {
-        self.stop(options).await?;
+    pub(crate) async fn restart(&self, options: StopOptions) -> Result<Stopped, ControlError> {
+        let stopped = self.stop(options).await?;
         self.start().await?;
         // The event only; the container may have gone again by now.
         let _ = self.queue.send(Message::Restarted).await;
-        Ok(())
+        Ok(stopped)
     }
 
     pub(crate) async fn kill(&self, named: &str, signal: i32) -> Result<(), ControlError> {

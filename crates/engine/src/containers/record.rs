@@ -44,6 +44,9 @@ pub(crate) struct Record {
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) restart_count: u32,
+    /// The stop signal that its first process did not hear, so that it was killed at once.
+    #[serde(default)]
+    pub(crate) unheard_stop_signal: Option<i32>,
     /// What was last found, for a container that runs with a health check or has done so.
     #[serde(default)]
     pub(crate) health: Option<shim::health::Health>,

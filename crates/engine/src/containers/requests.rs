@@ -35,6 +35,14 @@ pub enum Outcome {
     AlreadyThere,
 }
 
+/// What came of a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    pub outcome: Outcome,
+    /// The signal that its first process could not hear, so that it was killed at once.
+    pub unheard_signal: Option<i32>,
+}
+
 /// How to stop.
 #[derive(Debug, Clone, Default)]
 pub struct StopOptions {

@@ -256,6 +256,7 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
     record.memory_peak = state.memory_peak;
     record.error_hint = None;
     record.restart_count = state.restart_count;
+    record.unheard_stop_signal = state.unheard_stop_signal;
     if state.health.is_some() {
         record.health.clone_from(&state.health);
     }

@@ -96,6 +96,8 @@ pub struct StateView {
     pub error_hint: Option<String>,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// The stop signal that its first process did not hear, so that it was killed at once.
+    pub unheard_stop_signal: Option<i32>,
     /// What was found at its last look, for a container that has run with a health check.
     pub health: Option<Arc<HealthView>>,
 }

@@ -10,6 +10,7 @@ mod container;
 mod control;
 mod event_loop;
 mod health;
+mod hearing;
 mod launch;
 mod log;
 mod nursery;

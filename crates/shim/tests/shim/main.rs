@@ -6,5 +6,6 @@ mod exec;
 mod health;
 mod life;
 mod restart;
+mod stop;
 mod streams;
 mod workshop;

@@ -17,9 +17,10 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     let client = session.client()?;
     let mut failures = Vec::new();
     for name in &parsed.arguments {
-        match client.run(stop::request(parsed, container_path(name, "/restart"))) {
+        let request = stop::request(parsed, container_path(name, "/restart"));
+        match stop::end(client, name, request) {
             Ok(()) => output::print(&format!("{name}\n"))?,
-            Err(error) => failures.push(error.into()),
+            Err(failure) => failures.push(failure),
         }
     }
     Failure::join(failures)

@@ -1,10 +1,12 @@
 //! `wharf stop`: asks a container's first process to end, waits, and then ends it.
 
-use docker_api::client::Request;
+use docker_api::NOTICE_HEADER;
+use docker_api::client::{Client, Request};
 
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::{container_path, parallel};
 use crate::failure::Failure;
+use crate::output;
 use crate::session::Session;
 
 pub(crate) static STOP: Command = Command::new("stop", "Stop one or more running containers", run)
@@ -22,8 +24,17 @@ pub(crate) const FLAGS: &[Flag] = &[
 fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     check(parsed)?;
     parallel::for_each(session.client()?, &parsed.arguments, |client, name| {
-        Ok(client.run(request(parsed, container_path(name, "/stop")))?)
+        end(client, name, request(parsed, container_path(name, "/stop")))
     })
+}
+
+/// Sends a request that ends a container, and passes on what the engine remarks on that.
+pub(crate) fn end(client: &Client, name: &str, request: Request<'_>) -> Result<(), Failure> {
+    let response = client.send(request)?;
+    if let Some(notice) = response.header(NOTICE_HEADER) {
+        output::warn(&format!("{name}: {notice}"));
+    }
+    Ok(response.bytes().map(drop)?)
 }
 
 /// The old and the new name of a flag are one flag.

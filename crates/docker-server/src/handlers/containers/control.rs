@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use docker_api::NOTICE_HEADER;
 use docker_api::containers::{ContainerPruneReport, UpdateRequest, UpdateResponse};
-use engine::containers::{Outcome, RemoveOptions, StopOptions, UpdateContainer};
+use engine::containers::{Outcome, RemoveOptions, StopOptions, Stopped, UpdateContainer};
+use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 
-use crate::create::{check_limits, convert_limits, convert_restart, signal_number};
+use crate::create::{check_limits, convert_limits, convert_restart, signal_name, signal_number};
 use crate::handlers::prune;
 use crate::http::{Answer, ApiError, Request, empty, json, status_only};
 use crate::show::Document;
@@ -31,14 +33,15 @@ pub(crate) async fn start(request: Request) -> Result<Response<Answer>, ApiError
 /// `POST /containers/{name}/stop`
 pub(crate) async fn stop(request: Request) -> Result<Response<Answer>, ApiError> {
     let options = stop_options(&request)?;
-    Ok(told(request.engine().stop_container(&request.name, options).await?))
+    let stopped = request.engine().stop_container(&request.name, options).await?;
+    Ok(with_notice(told(stopped.outcome), stopped))
 }
 
 /// `POST /containers/{name}/restart`
 pub(crate) async fn restart(request: Request) -> Result<Response<Answer>, ApiError> {
     let options = stop_options(&request)?;
-    request.engine().restart_container(&request.name, options).await?;
-    Ok(empty())
+    let stopped = request.engine().restart_container(&request.name, options).await?;
+    Ok(with_notice(empty(), stopped))
 }
 
 fn told(outcome: Outcome) -> Response<Answer> {
@@ -46,6 +49,21 @@ fn told(outcome: Outcome) -> Response<Answer> {
         Outcome::Changed => empty(),
         Outcome::AlreadyThere => status_only(StatusCode::NOT_MODIFIED),
     }
+}
+
+/// Says why a container had less time than it was given. A stop's answer has no body, so it is
+/// said in a header; other clients do not look there.
+fn with_notice(mut response: Response<Answer>, stopped: Stopped) -> Response<Answer> {
+    if let Some(signal) = stopped.unheard_signal {
+        let notice = format!(
+            "process 1 does not hear {}, so it was killed at once; `--init`, a handler of its own \
+             or another `--stop-signal` would let it end by itself",
+            signal_name(signal)
+        );
+        let value = HeaderValue::from_str(&notice).expect("it is plain text");
+        response.headers_mut().insert(NOTICE_HEADER, value);
+    }
+    response
 }
 
 fn stop_options(request: &Request) -> Result<StopOptions, ApiError> {

@@ -16,6 +16,9 @@ use super::super::{remove, start};
 use super::{Supervisor, blocking, health};
 use crate::metadata::CONTAINERS;
 
+/// Why the first process was sent SIGKILL before its time was over, in events.
+const UNHEARD: &str = "process 1 does not hear the stop signal";
+
 impl Supervisor {
     /// Takes an event of the shim's; `true` if the container is gone by it.
     pub(super) async fn heed(&mut self, event: protocol::Event) -> bool {
@@ -55,6 +58,16 @@ impl Supervisor {
         false
     }
 
+    /// Everything was sent SIGKILL, since the signal that asked for the end was in vain.
+    fn note_kill(&mut self, state: protocol::State) {
+        let reason = end_reason(&state, false);
+        self.note_state(state);
+        let kill = rustix::process::Signal::KILL.as_raw();
+        let signal = ("signal", kill.to_string());
+        let reason = reason.map(|reason| ("reason", reason.to_owned()));
+        self.tell("kill", [signal].into_iter().chain(reason));
+    }
+
     pub(super) fn note_state(&mut self, state: protocol::State) {
         self.adopt_state(&state);
         if let Some(link) = &mut self.link {
@@ -76,8 +89,9 @@ impl Supervisor {
             ("execDuration", exec_duration(&state).to_string()),
             ("exitCode", self.record.exit_code.to_string()),
         ];
-        if self.health_action.take().is_some() {
-            attributes.push(("reason", health::UNHEALTHY.to_owned()));
+        let is_unhealthy = self.health_action.take().is_some();
+        if let Some(reason) = end_reason(&state, is_unhealthy) {
+            attributes.push(("reason", reason.to_owned()));
         }
         if !is_final {
             if let Some(link) = &mut self.link {
@@ -220,6 +234,14 @@ impl Supervisor {
                 false
             }
         }
+    }
+}
+
+/// Why a container ended that did not do so by itself, for those who read its events.
+fn end_reason(state: &protocol::State, is_unhealthy: bool) -> Option<&'static str> {
+    match state.unheard_stop_signal {
+        Some(_) => Some(UNHEARD),
+        None => is_unhealthy.then_some(health::UNHEALTHY),
     }
 }
 

@@ -50,13 +50,6 @@ impl Supervisor {
         self.tell("kill", [("signal", signal.to_string()), reason]);
     }
 
-    /// Everything was sent SIGKILL, after the signal that asked for the end.
-    pub(super) fn note_kill(&mut self, state: State) {
-        self.note_state(state);
-        let kill = rustix::process::Signal::KILL.as_raw();
-        self.tell("kill", [("signal", kill.to_string())]);
-    }
-
     pub(super) async fn refresh_health(&mut self) -> Result<(), ControlError> {
         let state: State = self.converse(|mut connection| connection.state()).await?;
         if state.health.is_some() {

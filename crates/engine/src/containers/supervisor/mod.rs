@@ -301,6 +301,7 @@ impl Supervisor {
         record.error_hint = None;
         record.restart_count = state.restart_count;
         record.was_stopped |= state.stop_requested;
+        record.unheard_stop_signal = state.unheard_stop_signal;
         if state.health.is_some() {
             record.health.clone_from(&state.health);
         }

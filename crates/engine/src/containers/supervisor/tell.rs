@@ -111,6 +111,7 @@ pub(super) fn view_of(
             error_hint: record.error_hint.clone(),
             started_at: record.started_at,
             finished_at: record.finished_at,
+            unheard_stop_signal: record.unheard_stop_signal,
             health: record.health.as_ref().map(|health| Arc::new(health.into())),
         },
         attachment: link.and_then(|link| link.attachment.clone()),

@@ -170,7 +170,7 @@ impl Monitor {
     }
 
     /// Does what it is time for.
-    pub(crate) fn due(&mut self, now: Instant, around: Surroundings<'_>) -> Vec<News> {
+    pub(crate) fn due(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Vec<News> {
         if let Some(late) = self.probe.take_if(|probe| probe.deadline <= now) {
             return self.time_out(late, around.health);
         }
@@ -181,7 +181,7 @@ impl Monitor {
         Vec::new()
     }
 
-    fn start(&mut self, now: Instant, around: Surroundings<'_>) -> Vec<News> {
+    fn start(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Vec<News> {
         self.number = self.number.wrapping_add(1);
         let since = Since { at: unix_nanoseconds(), age: now.duration_since(self.began) };
         let (target, path) = match &self.check.probe {
@@ -192,7 +192,7 @@ impl Monitor {
         self.connect(target, path.as_deref(), since, around)
     }
 
-    fn execute(&mut self, since: Since, around: Surroundings<'_>) -> Vec<News> {
+    fn execute(&mut self, since: Since, around: &mut Surroundings<'_>) -> Vec<News> {
         let Probe::Command { process, user, additional_groups } = &self.check.probe else {
             return Vec::new();
         };
@@ -232,10 +232,10 @@ impl Monitor {
         target: Target,
         path: Option<&str>,
         since: Since,
-        around: Surroundings<'_>,
+        around: &mut Surroundings<'_>,
     ) -> Vec<News> {
         if self.networks.is_none() {
-            match find_networks(&around) {
+            match find_networks(around) {
                 Ok(networks) => self.networks = Some(networks),
                 Err(error) => {
                     return self.note(around.health, since, NO_EXIT_CODE, error.to_string());
@@ -262,7 +262,7 @@ impl Monitor {
     }
 
     /// A probe's process has ended, or its socket is ready.
-    pub(crate) fn ready(&mut self, number: u32, around: Surroundings<'_>) -> Vec<News> {
+    pub(crate) fn ready(&mut self, number: u32, around: &mut Surroundings<'_>) -> Vec<News> {
         if let Some(index) = self.killed.iter().position(|killed| killed.number == number) {
             return self.reap(index);
         }

@@ -102,6 +102,8 @@ impl Supervisor {
         self.end_execs();
         self.end_health();
         self.kill_at = None;
+        self.unheard = None;
+        self.kill_is_news = false;
 
         self.state.pid = 0;
         self.state.pid_start_ticks = 0;

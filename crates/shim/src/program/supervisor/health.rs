@@ -59,20 +59,23 @@ impl Supervisor {
         }
     }
 
-    fn with_monitor(&mut self, work: impl FnOnce(&mut Monitor, Surroundings<'_>) -> Vec<News>) {
+    fn with_monitor(
+        &mut self,
+        work: impl FnOnce(&mut Monitor, &mut Surroundings<'_>) -> Vec<News>,
+    ) {
         let (Some(monitor), Some(run), Some(health)) =
             (&mut self.monitor, &self.run, &mut self.state.health)
         else {
             return;
         };
-        let around = Surroundings {
+        let mut around = Surroundings {
             container_id: &self.launch.container_id,
             container: &run.container,
             network_namespace: self.network_namespace.as_ref(),
             events: &self.events,
             health,
         };
-        let news = work(monitor, around);
+        let news = work(monitor, &mut around);
         self.pass_on(news);
     }
 

@@ -22,6 +22,7 @@ mod health;
 mod leaving;
 mod logging;
 mod requests;
+mod stopping;
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -41,10 +42,13 @@ use crate::container::{self, internal};
 use crate::control::Control;
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_after};
 use crate::health::Monitor;
+use crate::hearing::Program;
 use crate::log::Log;
 use crate::record::Record;
 use crate::restart::Restarts;
 use crate::stdio::{Client, ClientEvent, Stdio};
+
+use self::stopping::Unheard;
 
 /// How long the output of an ended process is waited for while something else holds it open.
 /// As long as Docker does.
@@ -92,6 +96,12 @@ pub(crate) struct Supervisor {
     deliver_until: Option<Instant>,
     /// Nothing without a health check.
     monitor: Option<Box<Monitor>>,
+    /// What the first process executes, as it was last seen.
+    program: Option<Program>,
+    /// A stop signal that was lost, and may be heard yet.
+    unheard: Option<Unheard>,
+    /// Nobody asked for the SIGKILL that `kill_at` is about.
+    kill_is_news: bool,
     /// This run ends because it was unhealthy, to be followed by another.
     restarts_for_health: bool,
 }
@@ -183,6 +193,9 @@ impl Supervisor {
             policy: launch.restart,
             restarts: Restarts::after(launch.restart_count),
             monitor: launch.health.take().map(|check| Box::new(Monitor::new(check))),
+            program: None,
+            unheard: None,
+            kill_is_news: false,
             restarts_for_health: false,
             launch,
             network_namespace,
@@ -293,6 +306,8 @@ impl Supervisor {
         self.state.oom_killed = false;
         self.state.memory_peak = None;
         self.state.error = None;
+        self.state.unheard_stop_signal = None;
+        self.program = None;
         if let Err(failure) = self.apply_updates(&container) {
             return Err(Box::new((container, failure)));
         }
@@ -376,6 +391,7 @@ impl Supervisor {
             .chain(self.restart_at)
             .chain(self.tidy_at)
             .chain(self.log_deadlines())
+            .chain(self.unheard.as_ref().map(|unheard| unheard.look_at))
             .chain(self.monitor.as_ref().and_then(|monitor| monitor.next_deadline()))
             .min()
     }
@@ -444,8 +460,10 @@ impl Supervisor {
     fn handle_deadlines(&mut self) {
         let now = Instant::now();
         if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_at = None;
-            self.kill_everything();
+            self.end_the_wait();
+        }
+        if self.unheard.as_ref().is_some_and(|unheard| unheard.look_at <= now) {
+            self.listen_for_hearing(now);
         }
         if self.restart_at.is_some_and(|at| at <= now) {
             self.restart();
@@ -476,6 +494,7 @@ impl Supervisor {
     fn tidy(&mut self) {
         self.tidy_at = None;
         self.rest_log();
+        self.note_program();
         linux::resident::trim_heap();
         // It only saves memory: nothing is lost if it fails.
         let _ = linux::resident::release_program();

@@ -1,7 +1,6 @@
 //! What others ask of the shim.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::{Duration, Instant};
 
 use fail_points::{Point, pass, reach};
 use oci::runtime::LinuxResources;
@@ -136,41 +135,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn stop(&mut self, signal: i32, grace: Option<Duration>) {
-        self.state.stop_requested = true;
-        if self.state.phase == Phase::Restarting {
-            self.exit();
-            return;
-        }
-        self.record();
-        pass(Point::StopSignal);
-        self.ask_to_end(signal, grace);
-    }
-
-    /// Sends a signal, and SIGKILL to every process once `grace` is over.
-    pub(super) fn ask_to_end(&mut self, signal: i32, grace: Option<Duration>) {
-        if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
-            // It may be ending by itself.
-            let _ = linux::signals::send(run.container.pidfd(), signal);
-            // The signal first, so that it is the first thing that the process sees.
-            self.thaw_if_paused();
-            let kill_at = grace.and_then(|grace| Instant::now().checked_add(grace));
-            self.kill_at = self.kill_at.into_iter().chain(kill_at).min();
-            pass(Point::StopSignalled);
-        }
-    }
-
-    pub(super) fn kill_everything(&mut self) {
-        if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
-            let _ = linux::signals::send(run.container.pidfd(), SIGKILL);
-            if let Err(error) = run.container.cgroup().kill_all() {
-                eprintln!("{}", errors::chain(&error));
-            }
-            self.thaw_if_paused();
-        }
-    }
-
-    fn thaw_if_paused(&mut self) {
+    pub(super) fn thaw_if_paused(&mut self) {
         if self.state.phase == Phase::Paused
             && let Err(failure) = self.resume()
         {

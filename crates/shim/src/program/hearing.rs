@@ -1,0 +1,199 @@
+//! Whether a process can hear a signal, as far as that can be known from outside.
+//!
+//! The first process of a pid namespace has no default actions: a signal from outside for which
+//! it has neither installed a handler nor asked for it to be ignored is thrown away by the kernel
+//! when it is sent (`pid_namespaces(7)`; `sig_task_ignored` in `kernel/signal.c`). Whoever then
+//! waits for the process to end waits in vain. It is what makes `sh -c server` take ten seconds
+//! to stop.
+//!
+//! A signal counts as unheard only if nothing else can be:
+//!
+//! - it has no handler. One that is *ignored* was thought of: such a process may be about to
+//!   finish, and has the time it was given;
+//! - no thread blocks it: blocked signals are kept for `sigwait(3)` and `signalfd(2)`;
+//! - nobody traces the process: a debugger sees signals first;
+//! - its default action would be to end the process. Others ask for something else.
+//!
+//! One that has just begun to execute its program may be about to install a handler, so it is
+//! given [`SETTLING`], and gets the signal once more as soon as it listens: the first one is lost
+//! whatever anybody does. What counts is since when the same program is seen in the process, for
+//! an entry point often becomes another program at its end.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Pid;
+
+/// How long a program has to install its handlers.
+pub(crate) const SETTLING: Duration = Duration::from_secs(3);
+
+/// How often one that is settling is looked at.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Signals that do not end a process that has no handler: CHLD, CONT, STOP, TSTP, TTIN, TTOU,
+/// URG, WINCH. (SIGKILL needs no hearing.) See `signal(7)`; the same on every architecture but
+/// MIPS.
+const HARMLESS: [i32; 9] = [9, 17, 18, 19, 20, 21, 22, 23, 28];
+
+/// The program in a process, and since when it is known to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Program {
+    file: (u64, u64),
+    pub since: Instant,
+}
+
+impl Program {
+    /// Looks at a process again, of which `known` was known.
+    pub(crate) fn look(pid: Pid, known: Option<Self>, now: Instant) -> Option<Self> {
+        let path = format!("/proc/{}/exe", pid.as_raw_nonzero());
+        let stat = rustix::fs::stat(path.as_str()).ok()?;
+        let file = (stat.st_dev, stat.st_ino);
+        Some(known.filter(|known| known.file == file).unwrap_or(Self { file, since: now }))
+    }
+
+    /// Whether it has had its time.
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
+        now.duration_since(self.since) >= SETTLING
+    }
+}
+
+/// Whether the first process of a container would not hear `signal` if it were sent now.
+pub(crate) fn is_deaf(pid: Pid, signal: i32) -> bool {
+    let folder = format!("/proc/{}", pid.as_raw_nonzero());
+    if HARMLESS.contains(&signal) {
+        return false;
+    }
+    let Ok(status) = fs::read_to_string(format!("{folder}/status")) else { return false };
+    let Some(status) = Status::parse(&status) else { return false };
+    if !status.is_deaf_to(signal) {
+        return false;
+    }
+    if status.threads == 1 {
+        return true;
+    }
+    let Ok(threads) = fs::read_dir(format!("{folder}/task")) else { return false };
+    threads.into_iter().all(|thread| {
+        let status = thread.and_then(|thread| fs::read_to_string(thread.path().join("status")));
+        // A thread that has just ended blocks nothing; but who knows what it was about to do.
+        status
+            .is_ok_and(|text| Status::parse(&text).is_some_and(|status| status.is_deaf_to(signal)))
+    })
+}
+
+/// What `/proc/PID/status` says of signals. See `proc_pid_status(5)`.
+#[derive(Debug, PartialEq, Eq)]
+struct Status {
+    /// Whether it is the first of its pid namespace, and that is another one than ours.
+    is_first: bool,
+    is_traced: bool,
+    has_ended: bool,
+    threads: u32,
+    pending: u64,
+    blocked: u64,
+    ignored: u64,
+    caught: u64,
+}
+
+impl Status {
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.map(str::trim)
+        };
+        let set = |name: &str| u64::from_str_radix(field(name)?, 16).ok();
+        let numbers: Vec<&str> = field("NSpid")?.split_ascii_whitespace().collect();
+        // A thread's own number is another one, so for those the group's is asked for.
+        let group: Vec<&str> = field("NStgid")?.split_ascii_whitespace().collect();
+        Some(Self {
+            is_first: numbers.len() > 1 && group.last() == Some(&"1"),
+            is_traced: field("TracerPid")? != "0",
+            has_ended: field("State")?.starts_with(['Z', 'X']),
+            threads: field("Threads")?.parse().ok()?,
+            pending: set("SigPnd")? | set("ShdPnd")?,
+            blocked: set("SigBlk")?,
+            ignored: set("SigIgn")?,
+            caught: set("SigCgt")?,
+        })
+    }
+
+    fn is_deaf_to(&self, signal: i32) -> bool {
+        let Some(bit) = u32::try_from(signal - 1).ok().and_then(|bit| 1_u64.checked_shl(bit))
+        else {
+            return false;
+        };
+        let concerns = self.pending | self.blocked | self.ignored | self.caught;
+        self.is_first && !self.is_traced && !self.has_ended && concerns & bit == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHELL: &str = "Name:\tsh\nState:\tS (sleeping)\nTracerPid:\t0\nNStgid:\t4242\t1\nNSpid:\t4242\t1\n\
+        Threads:\t1\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
+        SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000000002\n";
+
+    #[track_caller]
+    fn check(from: &str, to: &str, signal: i32, expected: bool) {
+        assert!(SHELL.contains(from), "{from}");
+        let status = Status::parse(&SHELL.replace(from, to)).unwrap();
+        assert_eq!(status.is_deaf_to(signal), expected, "{to}: signal {signal}");
+    }
+
+    #[test]
+    fn the_first_process_is_deaf_to_what_it_does_not_mention() {
+        check("sh", "sh", 15, true);
+        check("sh", "sh", 64, true);
+        // INT has a handler, PIPE is ignored.
+        check("sh", "sh", 2, false);
+        check("sh", "sh", 13, false);
+    }
+
+    #[test]
+    fn whoever_may_still_hear_it_is_not_deaf() {
+        let bit = "0000000000004000";
+        for name in ["SigPnd", "ShdPnd", "SigBlk"] {
+            let from = format!("{name}:\t0000000000000000");
+            check(&from, &format!("{name}:\t{bit}"), 15, false);
+        }
+        check("TracerPid:\t0", "TracerPid:\t7", 15, false);
+        check("S (sleeping)", "Z (zombie)", 15, false);
+    }
+
+    #[test]
+    fn only_the_first_of_a_namespace_of_its_own_is_deaf() {
+        check("NStgid:\t4242\t1", "NStgid:\t4242\t17", 15, false);
+        check("NStgid:\t4242\t1\nNSpid:\t4242\t1", "NStgid:\t1\nNSpid:\t1", 15, false);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_proves_nothing() {
+        assert_eq!(Status::parse("Name:\tsh\n"), None);
+        let status = Status::parse(SHELL).unwrap();
+        for signal in [0, -1, 65, i32::MIN + 1] {
+            assert!(!status.is_deaf_to(signal), "{signal}");
+        }
+    }
+
+    #[test]
+    fn signals_that_end_nobody_are_never_unheard() {
+        let own = rustix::process::getpid();
+        for signal in HARMLESS {
+            assert!(!is_deaf(own, signal));
+        }
+    }
+
+    #[test]
+    fn a_program_is_known_from_the_moment_it_is_seen() {
+        let own = rustix::process::getpid();
+        let now = Instant::now();
+        let first = Program::look(own, None, now).unwrap();
+        assert!(!first.is_settled(now));
+        let later = now + SETTLING;
+        let again = Program::look(own, Some(first), later).unwrap();
+        assert!(again.is_settled(later));
+        let other = Program { file: (0, 0), since: now };
+        assert!(!Program::look(own, Some(other), later).unwrap().is_settled(later));
+    }
+}
