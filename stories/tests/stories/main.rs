@@ -16,6 +16,7 @@ mod leaks;
 mod lifecycle;
 mod limits;
 mod links;
+mod log_drivers;
 mod logs;
 mod networks;
 mod ps_format;

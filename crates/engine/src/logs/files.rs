@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use shim::local_log::PACKED_EXTENSION;
@@ -18,6 +19,9 @@ use super::place::Format;
 /// Rotated files that are looked for. Docker allows as many as one likes; whoever wants more
 /// history than this wants another driver.
 const ROTATED_MAX: u32 = 1000;
+
+/// How often the files are looked for while they are rotated faster than that.
+const LOOKS_MAX: u32 = 20;
 
 /// Where a container's log is.
 #[derive(Debug, Clone)]
@@ -45,9 +49,32 @@ pub(super) struct Beginning {
 impl LogFiles {
     /// The files to read, in order, each positioned where reading begins. The live one is last.
     pub(super) fn open(&self, beginning: Beginning) -> io::Result<VecDeque<Found>> {
+        self.between_rotations(|| self.look_back_to(beginning))
+    }
+
+    /// The files that come after the one that is called `inode` and whose last entry is of
+    /// `last_time`.
+    pub(super) fn after(&self, inode: u64, last_time: i64) -> io::Result<VecDeque<Found>> {
+        self.between_rotations(|| self.look_back_after(inode, last_time))
+    }
+
+    /// Looks again if the files were renamed in the meantime: one may have been seen twice then,
+    /// or at another's place.
+    fn between_rotations<T>(&self, look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let live = || std::fs::metadata(&self.path).ok().map(|metadata| metadata.ino());
+        for _ in 1..LOOKS_MAX {
+            let before = live();
+            let found = look()?;
+            if before.is_some() && live() == before {
+                return Ok(found);
+            }
+        }
+        look()
+    }
+
+    fn look_back_to(&self, beginning: Beginning) -> io::Result<VecDeque<Found>> {
         let mut files = VecDeque::new();
         let mut left = beginning.tail;
-        let mut last_inode = None;
         for number in 0..=ROTATED_MAX {
             // The live file belongs to the list even when nothing of it is wanted: it is where
             // following goes on.
@@ -61,10 +88,6 @@ impl LogFiles {
                 }
                 break;
             };
-            // It was rotated while we looked.
-            if last_inode.replace(found.inode) == Some(found.inode) {
-                continue;
-            }
             let mut is_last = false;
             if let Some(wanted) = &mut left {
                 *wanted -= found.file.seek_tail(*wanted)?;
@@ -80,9 +103,7 @@ impl LogFiles {
         Ok(files)
     }
 
-    /// The files that come after the one that is called `inode` and whose last entry is of
-    /// `last_time`.
-    pub(super) fn after(&self, inode: u64, last_time: i64) -> io::Result<VecDeque<Found>> {
+    fn look_back_after(&self, inode: u64, last_time: i64) -> io::Result<VecDeque<Found>> {
         let mut files = VecDeque::new();
         for number in 0..=ROTATED_MAX {
             let Some(mut found) = self.find(number)? else {

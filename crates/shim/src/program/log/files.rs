@@ -194,11 +194,12 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// The file is handed over open: it may be called otherwise by the time the packer runs.
 fn spawn_packer(packing: Packing, from: &Path, to: &Path) -> io::Result<Child> {
     Command::new("/proc/self/exe")
         .args([PACK_ARGUMENT, packing.name()])
-        .args([from, to])
-        .stdin(Stdio::null())
+        .arg(to)
+        .stdin(File::open(from)?)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

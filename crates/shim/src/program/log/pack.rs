@@ -15,8 +15,8 @@ use shim::local_log::{
 
 use super::files::FILE_MODE;
 
-/// The argument with which this program packs a file and ends. It is followed by the way to
-/// pack it, the file, and the file to make.
+/// The argument with which this program packs its standard input, a file, and ends. It is
+/// followed by the way to pack it and the file to make.
 pub(crate) const PACK_ARGUMENT: &str = "--pack-log";
 
 /// Whatever a container logs is more urgent than this.
@@ -49,10 +49,8 @@ impl Packing {
 
 /// Does what the command line says.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
-    let (Some(packing), Some(from), Some(to)) =
-        (arguments.next(), arguments.next(), arguments.next())
-    else {
-        anyhow::bail!("{PACK_ARGUMENT} wants a way to pack and two files");
+    let (Some(packing), Some(to)) = (arguments.next(), arguments.next()) else {
+        anyhow::bail!("{PACK_ARGUMENT} wants a way to pack and a file");
     };
     let packing = [Packing::Gzip, Packing::Blocks]
         .into_iter()
@@ -60,12 +58,12 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> anyhow::Resu
         .with_context(|| format!("no way to pack: {}", packing.display()))?;
     // It is only a courtesy.
     let _ = rustix::process::nice(NICENESS);
-    pack(packing, Path::new(&from), Path::new(&to)).context("cannot pack a log")
+    let input = rustix::io::dup(rustix::stdio::stdin()).context("there is nothing to pack")?;
+    pack(packing, input.into(), Path::new(&to)).context("cannot pack a log")
 }
 
-/// Packs `from` into `to`.
-pub(super) fn pack(packing: Packing, from: &Path, to: &Path) -> io::Result<()> {
-    let input = File::open(from)?;
+/// Packs a file into the file `to`.
+pub(super) fn pack(packing: Packing, input: File, to: &Path) -> io::Result<()> {
     let output =
         OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(to)?;
     let output = BufWriter::new(output);

@@ -214,7 +214,7 @@ fn a_rotated_file_is_packed_beside_the_log() {
     let to = folder.path().join("packed");
     Kind::JsonFile.open(folder.path(), None, 1).write(Source::Stdout, b"one\ntwo\n");
     std::fs::rename(folder.path().join(NAME), &path).unwrap();
-    pack(Packing::Gzip, &path, &to).unwrap();
+    pack(Packing::Gzip, File::open(&path).unwrap(), &to).unwrap();
 
     let mut decoder = flate2::read::GzDecoder::new(File::open(&to).unwrap());
     let text = io::read_to_string(&mut decoder).unwrap();
@@ -230,7 +230,7 @@ fn packed_blocks_are_those_of_the_file() {
     Kind::Local.open(folder.path(), None, 1).write(Source::Stdout, lines.as_bytes());
     let from = folder.path().join(NAME);
     let to = folder.path().join("packed");
-    pack(Packing::Blocks, &from, &to).unwrap();
+    pack(Packing::Blocks, File::open(&from).unwrap(), &to).unwrap();
 
     let (plain, packed) = (std::fs::read(from).unwrap(), std::fs::read(to).unwrap());
     assert!(packed.len() < plain.len() / 2, "{} of {}", packed.len(), plain.len());

@@ -18,6 +18,8 @@ mod fluentd;
 mod journald;
 mod link;
 mod syslog;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
