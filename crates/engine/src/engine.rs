@@ -183,7 +183,13 @@ impl Engine {
         name: &str,
         options: StopOptions,
     ) -> Result<Stopped, ControlError> {
-        self.0.registry.find(name)?.restart(options).await
+        let container = self.0.registry.find(name)?;
+        // Whoever asks may leave, and the container must not stay down for that.
+        let restarting = tokio::spawn(async move { container.restart(options).await });
+        match restarting.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     /// Sends a signal to the first process.

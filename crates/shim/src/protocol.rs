@@ -277,6 +277,9 @@ pub enum Request {
     Signal {
         signal: i32,
         all: bool,
+        /// Whenever it ends, that is for good. Until then nothing else changes.
+        #[serde(default)]
+        last_run: bool,
     },
     /// From now on no restart; sends `signal`, and SIGKILL to every process once `grace` is
     /// over (`None`: never). Answered at once with [`Answer::Done`]; the end is an [`Event`].

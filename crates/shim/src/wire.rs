@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_message_survives_any_cutting() {
         let mut stream = encode(&Request::State);
-        stream.extend(encode(&Request::Signal { signal: 15, all: true }));
+        stream.extend(encode(&Request::Signal { signal: 15, all: true, last_run: false }));
         let mut decoder = FrameDecoder::new();
         let mut seen = Vec::new();
         for byte in stream {
@@ -179,7 +179,10 @@ mod tests {
                 seen.push(request);
             }
         }
-        assert!(matches!(seen[..], [Request::State, Request::Signal { signal: 15, all: true }]));
+        assert!(matches!(
+            seen[..],
+            [Request::State, Request::Signal { signal: 15, all: true, last_run: false }]
+        ));
     }
 
     #[test]

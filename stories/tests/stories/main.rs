@@ -2,6 +2,7 @@
 
 mod attach;
 mod copy;
+mod auto_remove;
 mod crash;
 mod daemon_flags;
 mod debug;
@@ -11,6 +12,7 @@ mod fail_points;
 mod flags;
 mod health;
 mod images;
+mod init;
 mod inspect;
 mod leaks;
 mod lifecycle;

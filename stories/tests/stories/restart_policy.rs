@@ -96,6 +96,88 @@ fn killing_it_is_a_wish_to_end_it() {
     assert_eq!(container.at("/RestartCount"), 0);
 }
 
+/// Ends by itself on SIGHUP.
+const HANGS_UP: &str = "sh -c 'trap \"exit 3\" HUP; echo ready; while :; do sleep 0.01; done'";
+
+#[test]
+fn any_signal_is_a_wish_to_end_it_unless_another_is_named_for_that() {
+    let host = Host::start();
+    let any = host.run(&format!("--restart always --name any busybox {HANGS_UP}"));
+    any.logs_eventually("ready");
+    host.docker("kill --signal HUP any").succeeds();
+    any.becomes("exited");
+    assert_eq!((any.exit_code(), any.at("/RestartCount")), (3, 0.into()));
+
+    let other =
+        host.run(&format!("--restart always --stop-signal TERM --name other busybox {HANGS_UP}"));
+    other.logs_eventually("ready");
+    host.docker("kill --signal HUP other").succeeds();
+    other.logs_eventually("ready\nready");
+    assert_eq!(other.at("/RestartCount"), 1);
+    other.remove_by_force();
+
+    let flags = "--restart unless-stopped --stop-signal TERM";
+    let unless = host.run(&format!("{flags} --name unless busybox {HANGS_UP}"));
+    unless.logs_eventually("ready");
+    host.docker("kill --signal HUP unless").succeeds();
+    unless.becomes("exited");
+}
+
+#[test]
+fn one_that_waits_for_its_next_run_can_be_killed() {
+    let host = Host::start();
+    let container = host.run(&format!("--restart always --name web busybox {COUNTER}"));
+    eventually("a long pause", || {
+        let state = container.inspect();
+        (state["RestartCount"].as_u64().unwrap() >= 4 && state["State"]["Restarting"] == true)
+            .then_some(())
+    });
+
+    host.docker("kill web").succeeds();
+
+    container.becomes("exited");
+    assert_eq!(container.exit_code(), 3);
+}
+
+#[test]
+fn the_policy_can_be_changed_while_it_runs() {
+    let host = Host::start();
+    let script = "echo ready; trap \"exit 3\" USR1; while :; do sleep 0.01; done";
+    let flags = "--stop-signal TERM --name web";
+    let container = host.run(&format!("{flags} busybox sh -c '{script}'"));
+    container.logs_eventually("ready");
+
+    host.docker("update --restart on-failure:1 web").succeeds().prints("web\n");
+    host.docker("kill --signal USR1 web").succeeds();
+    container.logs_eventually("ready\nready");
+    assert_eq!(container.at("/RestartCount"), 1);
+    host.docker("kill --signal USR1 web").succeeds();
+    container.becomes("exited");
+    assert_eq!((container.exit_code(), container.at("/RestartCount")), (3, 1.into()));
+
+    // A start by hand begins to count anew.
+    host.docker("start web").succeeds();
+    assert_eq!(container.at("/RestartCount"), 0);
+    host.docker("update --restart no web").succeeds();
+    container.logs_eventually("ready\nready\nready");
+    host.docker("kill --signal USR1 web").succeeds();
+    container.becomes("exited");
+    assert_eq!(container.at("/RestartCount"), 0);
+}
+
+#[test]
+fn each_run_is_told() {
+    let host = Host::start();
+    let container = host.run("--restart on-failure:2 --name web busybox sh -c 'exit 3'");
+    eventually("the last attempt", || {
+        let state = container.inspect();
+        (state["RestartCount"] == 2 && state["State"]["Status"] == "exited").then_some(())
+    });
+
+    let told = host.events("--filter event=start --filter event=die --format {{.Action}}");
+    assert_eq!(told, "start\ndie\nstart\ndie\nstart\ndie");
+}
+
 #[test]
 fn policies_that_make_no_sense_are_refused() {
     let host = Host::start();

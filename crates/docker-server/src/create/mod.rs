@@ -157,6 +157,7 @@ fn spec(
         remove_at_end: host.auto_remove,
         init: host.init.unwrap_or(circumstances.init),
         stop_signal: signals::stop_signal(config)?,
+        has_own_stop_signal: !config.stop_signal.is_empty(),
         stop_timeout: process::stop_timeout(config),
         cgroup_parent: text(&host.resources.cgroup_parent),
         runtime: text(&host.runtime),

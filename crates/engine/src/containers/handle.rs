@@ -54,6 +54,8 @@ pub(super) enum Message {
     /// Answered once the end is asked for; `None` if it has ended already.
     Stop {
         options: StopOptions,
+        /// A start follows.
+        is_restart: bool,
         reply: Reply<Option<Ending>, ControlError>,
     },
     Signal {
@@ -201,7 +203,15 @@ impl Container {
     }
 
     pub(crate) async fn stop(&self, options: StopOptions) -> Result<Stopped, ControlError> {
-        let asked = self.ask_control(|reply| Message::Stop { options, reply }).await?;
+        self.stop_for(options, false).await
+    }
+
+    async fn stop_for(
+        &self,
+        options: StopOptions,
+        is_restart: bool,
+    ) -> Result<Stopped, ControlError> {
+        let asked = self.ask_control(|reply| Message::Stop { options, is_restart, reply }).await?;
         let Some(ending) = asked else {
             return Ok(Stopped { outcome: Outcome::AlreadyThere, unheard_signal: None });
         };
@@ -212,7 +222,7 @@ impl Container {
     }
 
     pub(crate) async fn restart(&self, options: StopOptions) -> Result<Stopped, ControlError> {
-        let stopped = self.stop(options).await?;
+        let stopped = self.stop_for(options, true).await?;
         self.start().await?;
         // The event only; the container may have gone again by now.
         let _ = self.queue.send(Message::Restarted).await;

@@ -86,8 +86,8 @@ pub fn decide(phase: Phase, request: Request) -> Result<Decision, Refusal> {
         (Request::Stop, Running | Paused | Restarting) => Ok(Go),
         (Request::Stop, Created | Exited | Removing | Dead) => Ok(AlreadyThere),
 
-        (Request::Signal, Running | Paused) => Ok(Go),
-        (Request::Signal, Restarting) => Err(Refusal::IsRestarting),
+        // Between two runs there is nobody to hear it, but it may be the end of the restarts.
+        (Request::Signal, Running | Paused | Restarting) => Ok(Go),
         (Request::Signal, Created | Exited | Removing | Dead) => Err(Refusal::NotRunning),
 
         (Request::Pause, Running) => Ok(Go),
@@ -148,6 +148,7 @@ mod tests {
     fn a_container_between_two_runs_can_be_stopped_but_not_entered() {
         check(Phase::Restarting, Request::Stop, Ok(Decision::Go));
         check(Phase::Restarting, Request::Exec, Err(Refusal::IsRestarting));
+        check(Phase::Restarting, Request::Signal, Ok(Decision::Go));
     }
 
     #[test]

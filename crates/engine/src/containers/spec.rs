@@ -46,6 +46,9 @@ pub struct ContainerSpec {
     pub init: bool,
     /// A signal's number.
     pub stop_signal: i32,
+    /// Whether somebody chose that signal: only then does another one not end the restarts.
+    #[serde(default)]
+    pub has_own_stop_signal: bool,
     /// `None`: the engine's default of 10 seconds.
     pub stop_timeout: Option<Duration>,
     /// The parent of the container's cgroup, if not the engine's.

@@ -86,7 +86,10 @@ fn an_exit_code_or_a_signal_is_reported() {
     }
     assert_eq!(Workshop::program(&["false"]).launch().finish().exit_code, Some(1));
     let running = Workshop::program(&["sleep", "1000"]).launch();
-    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    running
+        .connect()
+        .call(&Request::Signal { signal: 9, all: false, last_run: false }, &[])
+        .unwrap();
     assert_eq!(running.finish().exit_code, Some(137));
 }
 
@@ -165,7 +168,10 @@ fn a_paused_container_wakes_up_to_its_stop_signal_or_its_death() {
 
     let running = Workshop::program(&["sleep", "1000"]).launch();
     running.connect().call(&Request::Pause, &[]).unwrap();
-    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    running
+        .connect()
+        .call(&Request::Signal { signal: 9, all: false, last_run: false }, &[])
+        .unwrap();
     assert_eq!(running.finish().exit_code, Some(137));
 }
 

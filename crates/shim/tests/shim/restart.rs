@@ -75,12 +75,18 @@ fn a_killed_container_that_nobody_stopped_comes_back() {
     }
     let mut running =
         Workshop::program(&["sleep", "1000"]).with_restart(RestartPolicy::UnlessStopped).launch();
-    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    running
+        .connect()
+        .call(&Request::Signal { signal: 9, all: false, last_run: false }, &[])
+        .unwrap();
     let state = running.await_event(&What::Started);
     assert_eq!((state.phase, state.exit_code), (Phase::Running, None));
     let request = Request::Update { resources: None, restart: Some(RestartPolicy::No) };
     running.connect().call(&request, &[]).unwrap();
-    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    running
+        .connect()
+        .call(&Request::Signal { signal: 9, all: false, last_run: false }, &[])
+        .unwrap();
     assert_eq!(running.finish().restart_count, 1);
 }
 
@@ -93,7 +99,10 @@ fn changed_limits_hold_after_a_restart() {
         Workshop::program(&["sleep", "1000"]).with_restart(RestartPolicy::Always).launch();
     let resources = Some(serde_json::json!({ "pids": { "limit": 77 } }));
     running.connect().call(&Request::Update { resources, restart: None }, &[]).unwrap();
-    running.connect().call(&Request::Signal { signal: 9, all: false }, &[]).unwrap();
+    running
+        .connect()
+        .call(&Request::Signal { signal: 9, all: false, last_run: false }, &[])
+        .unwrap();
     running.await_event(&What::Started);
     assert_eq!(running.workshop.process_limits(), ["77\n"]);
     running.stop();
@@ -113,4 +122,43 @@ fn a_restart_that_fails_is_the_end() {
     let end = running.finish();
     assert_eq!(end.exit_code, Some(127), "{end:?}");
     assert!(end.error.unwrap().contains("no such file or directory"));
+}
+
+#[test]
+fn a_signal_may_be_the_end_of_the_restarts() {
+    if !is_possible() {
+        return;
+    }
+    let script = "trap 'exit 3' HUP; while true; do sleep 0.05; done";
+    let mut running = Workshop::shell(script).with_restart(RestartPolicy::Always).launch();
+    let signal = |last_run| Request::Signal { signal: 1, all: false, last_run };
+    // Until it is heard: the first may come before the trap.
+    let state = loop {
+        running.connect().call(&signal(false), &[]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let state = running.connect().state().unwrap();
+        if state.restart_count > 0 {
+            break state;
+        }
+    };
+    assert_eq!(state.exit_code.unwrap_or(3), 3);
+    running.await_event(&What::Started);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    running.connect().call(&signal(true), &[]).unwrap();
+    let end = running.finish();
+    assert_eq!((end.exit_code, end.stop_requested), (Some(3), false));
+}
+
+#[test]
+fn a_signal_between_two_runs_is_heard_by_nobody() {
+    if !is_possible() {
+        return;
+    }
+    let mut running = Workshop::program(&["false"]).with_restart(RestartPolicy::Always).launch();
+    while running.await_event(&What::Exited).restart_count < 4 {}
+    let signal = |last_run| Request::Signal { signal: 1, all: false, last_run };
+    running.connect().call(&signal(false), &[]).unwrap();
+    while running.await_event(&What::Exited).restart_count < 5 {}
+    running.connect().call(&signal(true), &[]).unwrap();
+    assert_eq!(running.finish().restart_count, 5);
 }

@@ -108,7 +108,7 @@ impl Supervisor {
             self.tell("stop", []);
         }
         self.tell("die", attributes);
-        if self.record.spec.remove_at_end {
+        if self.record.spec.remove_at_end && !std::mem::take(&mut self.is_restarting) {
             return self.remove_by_itself().await;
         }
         self.record_end();

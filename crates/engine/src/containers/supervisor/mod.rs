@@ -34,6 +34,7 @@ use super::record::{Record, RecordedPhase};
 use super::requests::{
     AttachStreams, ClientStream, Outcome, StopOptions, UpdateContainer, detach_keys,
 };
+use super::spec::RestartPolicy;
 use super::view::Phase;
 use super::{ContainerId, start};
 use crate::engine::Parts;
@@ -83,6 +84,8 @@ pub(crate) struct Supervisor {
     ends: u64,
     /// Somebody used `stop` on this run: an event of its own tells so.
     is_stopping: bool,
+    /// It is to be started again, so it does not go with its end.
+    is_restarting: bool,
     /// What the shim did to this run because it was unhealthy.
     health_action: Option<HealthAction>,
     snapshot: watch::Sender<Snapshot>,
@@ -120,6 +123,7 @@ pub(crate) fn spawn(
         execs: Vec::new(),
         ends: 0,
         is_stopping: false,
+        is_restarting: false,
         health_action: None,
         snapshot: sender,
         queue: queue.clone(),
@@ -151,11 +155,16 @@ impl Supervisor {
                 let failed = result.is_err();
                 let _ = reply.send(result);
                 // `run --rm` of a program that is not there leaves nothing behind.
-                if failed && self.record.spec.remove_at_end && self.phase == Phase::Created {
+                let is_down = matches!(self.phase, Phase::Created | Phase::Exited);
+                if failed && self.record.spec.remove_at_end && is_down {
                     return self.remove_by_itself().await;
                 }
             }
-            Message::Stop { options, reply } => drop(reply.send(self.stop(&options).await)),
+            Message::Stop { options, is_restart, reply } => {
+                let result = self.stop(&options).await;
+                self.is_restarting = is_restart && matches!(result, Ok(Some(_)));
+                let _ = reply.send(result);
+            }
             Message::Signal { named, signal, reply } => {
                 let _ = reply.send(self.signal(&named, signal).await);
             }
@@ -356,16 +365,20 @@ impl Supervisor {
         })?;
         let kill = rustix::process::Signal::KILL.as_raw();
         self.tell("kill", [("signal", signal.to_string())]);
+        // Whoever sends a signal takes matters into their own hands: Docker does not start such
+        // a container by itself again when the engine starts.
+        self.record.was_stopped = true;
+        let spec = &self.record.spec;
         let request = if signal == kill {
-            // Whoever kills wants it down: Docker does not restart it either.
-            self.record.was_stopped = true;
             protocol::Request::Stop { signal, grace: Some(Duration::ZERO) }
-        } else if signal == self.record.spec.stop_signal {
-            // So does whoever sends the very signal that ends it.
-            self.record.was_stopped = true;
+        } else if signal == spec.stop_signal {
             protocol::Request::Stop { signal, grace: None }
         } else {
-            protocol::Request::Signal { signal, all: false }
+            // Docker's rule: any signal ends the restarts, unless it is certain that it is not
+            // meant to stop the container.
+            let last_run =
+                !spec.has_own_stop_signal || spec.restart == RestartPolicy::UnlessStopped;
+            protocol::Request::Signal { signal, all: false, last_run }
         };
         self.call(request, Vec::new()).await.map(drop)
     }

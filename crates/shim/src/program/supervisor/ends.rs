@@ -113,7 +113,7 @@ impl Supervisor {
         let end = End {
             exit_code: ended.exit_code,
             ran_for: run.began.elapsed(),
-            stop_requested: self.state.stop_requested,
+            stop_requested: self.state.stop_requested || self.is_last_run,
         };
         let pause = if std::mem::take(&mut self.restarts_for_health) && !end.stop_requested {
             Some(self.restarts.again(end))

@@ -102,6 +102,8 @@ pub(crate) struct Supervisor {
     unheard: Option<Unheard>,
     /// Nobody asked for the SIGKILL that `kill_at` is about.
     kill_is_news: bool,
+    /// However it ends, there is no restart.
+    is_last_run: bool,
     /// This run ends because it was unhealthy, to be followed by another.
     restarts_for_health: bool,
 }
@@ -196,6 +198,7 @@ impl Supervisor {
             program: None,
             unheard: None,
             kill_is_news: false,
+            is_last_run: false,
             restarts_for_health: false,
             launch,
             network_namespace,

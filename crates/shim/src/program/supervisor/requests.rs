@@ -54,7 +54,10 @@ impl Supervisor {
                 return self.exec(&request, descriptor).map(|pid| Answer::ExecStarted { pid });
             }
             Request::Processes => return self.processes().map(|pids| Answer::Processes { pids }),
-            Request::Signal { signal, all } => self.signal(signal, all)?,
+            Request::Signal { signal, all, last_run } => {
+                self.is_last_run |= last_run;
+                self.signal(signal, all)?;
+            }
             Request::Stop { signal, grace } => self.stop(signal, grace),
             Request::Pause => self.pause()?,
             Request::Resume => self.resume()?,
@@ -113,6 +116,9 @@ impl Supervisor {
     fn signal(&mut self, signal: i32, all: bool) -> Result<(), Failure> {
         if self.state.phase == Phase::Restarting {
             // Docker's answer: there is nothing to signal, and that is fine.
+            if self.is_last_run {
+                self.exit();
+            }
             return Ok(());
         }
         let run = self.live_run()?;
