@@ -133,6 +133,29 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
+/// Gives a program that is started the foreground of the terminal that is its standard input, if
+/// that is one, before it begins: one that found itself in the background would be stopped. It
+/// has to have a group of its own (`process_group(0)`).
+pub fn take_foreground_in(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: between `fork` and `execve` only functions are called that are async-signal-safe
+    // (`signal-safety(7)`). All zeroes are valid signal sets, which are filled in before use.
+    unsafe {
+        command.pre_exec(|| {
+            let mut background_write: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut background_write);
+            libc::sigaddset(&raw mut background_write, libc::SIGTTOU);
+            // A group that is not in the foreground yet would be stopped for this.
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const background_write, &raw mut before);
+            // It fails without a terminal, where there is nothing to take.
+            libc::tcsetpgrp(libc::STDIN_FILENO, libc::getpgrp());
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+            Ok(())
+        });
+    }
+}
+
 /// Ends this process at once: no destructors, no flush of buffers that a parent also holds.
 pub fn exit(code: i32) -> ! {
     // SAFETY: `_exit` takes a plain number and does not return.

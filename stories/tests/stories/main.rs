@@ -1,8 +1,8 @@
 //! The product's promises. Each file is a topic, each test a promise.
 
 mod attach;
-mod copy;
 mod auto_remove;
+mod copy;
 mod crash;
 mod daemon_flags;
 mod debug;

@@ -52,12 +52,11 @@ fn run(program: &OsString, arguments: impl Iterator<Item = OsString>) -> io::Res
     let mut command = Command::new(program);
     // A group of its own, so that the terminal's signals reach it once and not twice.
     command.args(arguments).process_group(0);
+    linux::process::take_foreground_in(&mut command);
     signals::unblock_in(&mut command);
     let child = command.spawn()?;
     let pid = Pid::from_raw(child.id().cast_signed()).expect("a child has a pid");
     let process = pidfd_open(pid, PidfdFlags::empty())?;
-    // Fails without a terminal, where there is nothing to hand over.
-    let _ = rustix::termios::tcsetpgrp(io::stdin().as_fd(), pid);
     loop {
         let signal = signals::wait()?;
         if signal == Signal::CHILD.as_raw() {
