@@ -227,6 +227,7 @@ fn reload(server: &Server, invocation: &RunInvocation, level: &LevelHandle) {
         Ok(settings) => {
             level.set(settings.log_level);
             server.set_debug(settings.debug);
+            server.tell_reload();
             tracing::info!("Reloaded configuration: debug and log-level; the rest needs a restart");
         }
         Err(error) => tracing::error!("Error reconfiguring the daemon: {error:#}"),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::Engine;
+use engine::events::ObjectKind;
 
 use crate::create::Circumstances;
 use crate::host::{self, Cgroups};
@@ -53,6 +54,22 @@ impl Server {
     /// Shows in `/info` from now on whether the daemon debugs.
     pub fn set_debug(&self, is_debugging: bool) {
         self.about.debug.store(is_debugging, Ordering::Relaxed);
+    }
+
+    /// Tells everybody who listens that the daemon has read its settings again.
+    pub fn tell_reload(&self) {
+        let settings = self.engine.settings();
+        let labels = serde_json::to_string(&settings.labels).unwrap_or_default();
+        let attributes = [
+            ("debug", self.about.debug.load(Ordering::Relaxed).to_string()),
+            ("labels", labels),
+            // Containers outlive the daemon, always.
+            ("live-restore", "true".to_owned()),
+            ("name", host::hostname()),
+        ];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+        let id = &self.about.daemon_id;
+        self.engine.publish_event(ObjectKind::Daemon, "reload", id, attributes.into());
     }
 
     /// Serves everybody who connects. Returns only by being dropped.

@@ -16,7 +16,7 @@ use crate::containers::{
     WaitResult,
 };
 use crate::containers::{CopyIn, CopyOut, FilesError, PathStat};
-use crate::events::{Events, Subscription};
+use crate::events::{Events, Past, Subscription};
 use crate::exec::{ExecId, ExecSpec, ExecView};
 use crate::images::{RemoveImage, RemoveImageError, Removed};
 use crate::logs::{LogQuery, LogStream, LogsError};
@@ -39,7 +39,7 @@ pub(crate) struct Parts {
     pub(crate) volumes: Volumes,
     pub(crate) shims: shim::client::Program,
     pub(crate) registry: Registry,
-    pub(crate) events: Events,
+    pub(crate) events: Arc<Events>,
     pub(crate) readers: Readers,
 }
 
@@ -129,6 +129,8 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         .map_err(|source| OpenError::Network { source })?;
     let volumes =
         Volumes::open(&settings, &metadata).map_err(|source| OpenError::Volumes { source })?;
+    let path = settings.data_root.join("events");
+    let events = Events::open(&path).map_err(|source| OpenError::Folder { path, source })?;
     let shims = shim::client::Program::new(settings.shim_program.clone());
     shims.warm_up().map_err(|source| OpenError::Shims { source })?;
     Ok(Parts {
@@ -139,7 +141,7 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         networks,
         volumes,
         registry: Registry::default(),
-        events: Events::default(),
+        events: Arc::new(events),
         readers: Readers::default(),
     })
 }
@@ -439,8 +441,9 @@ impl Engine {
         &self.0.networks
     }
 
-    pub fn events(&self) -> Subscription {
-        self.0.events.subscribe()
+    /// Begins to listen: whatever happens from now on will be heard.
+    pub fn events(&self, past: Past) -> Subscription {
+        self.0.events.subscribe(past)
     }
 
     /// For what a front door itself does to objects (an image was loaded, tagged, saved).

@@ -1,90 +1,86 @@
 //! `GET /events`
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use docker_api::{ApiVersion, Filters};
-use engine::events::{Event, ObjectKind};
+use engine::events::{Event, ObjectKind, Past, Subscription};
 use futures_util::stream as streams;
 use hyper::Response;
 use jiff::Timestamp;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use crate::http::{Answer, ApiError, Request, stream as answer_stream};
 use crate::show::{event_message, parse_time};
 
-const NAMES: &[&str] = &[
-    "config",
-    "container",
-    "daemon",
-    "event",
-    "id",
-    "image",
-    "label",
-    "network",
-    "node",
-    "plugin",
-    "scope",
-    "secret",
-    "service",
-    "type",
-    "volume",
-];
-
 /// The first version that tells of images being made.
 const IMAGE_CREATE: ApiVersion = ApiVersion::new(46);
 
+/// Filters that name an object, by what Docker calls its kind.
+const OBJECTS: [&str; 9] =
+    ["daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config"];
+
+/// Actions that are followed by further words (`exec_create: sh`) and found without them.
+const ACTIONS_WITH_WORDS: [&str; 3] = ["health_status", "exec_create", "exec_start"];
+
 /// Which events a client wants, and what it has not got yet.
 struct Listening {
-    past: VecDeque<Arc<Event>>,
-    future: Receiver<Arc<Event>>,
+    subscription: Subscription,
     filter: Filter,
-    /// When to stop.
-    until: Option<Instant>,
+    end: End,
     has_begun: bool,
+}
+
+/// When to stop.
+#[derive(Clone, Copy)]
+enum End {
+    Never,
+    At(Instant),
+    /// With the last event that has been told.
+    Now,
 }
 
 struct Filter {
     filters: Filters,
-    since: Option<Timestamp>,
     until: Option<Timestamp>,
     version: ApiVersion,
 }
 
 pub(crate) async fn stream(request: Request) -> Result<Response<Answer>, ApiError> {
-    let filter = Filter {
-        filters: request.filters(NAMES)?,
-        since: time(&request, "since")?,
-        until: time(&request, "until")?,
-        version: request.version,
-    };
-    if filter.since.zip(filter.until).is_some_and(|(since, until)| since > until) {
-        return Err(ApiError::invalid("`since` time cannot be after `until` time"));
+    let (since, until) = (time(&request, "since")?, time(&request, "until")?);
+    if since.zip(until).is_some_and(|(since, until)| since > until) {
+        return Err(ApiError::invalid(format!(
+            "`since` time ({}) cannot be after `until` time ({})",
+            request.query.text("since"),
+            request.query.text("until")
+        )));
     }
-    let subscription = request.engine().events();
-    let past = match filter.since.is_some() || filter.until.is_some_and(|at| at < Timestamp::now())
-    {
-        true => subscription.past.into(),
-        false => VecDeque::new(),
+    // Names that nobody knows choose nothing, and leave nothing out.
+    let filters = request.any_filters()?;
+    let past = match (since, until) {
+        (None, None) => Past::Nothing,
+        (since, _) => Past::Since(since.unwrap_or(Timestamp::UNIX_EPOCH)),
     };
-    let until = filter.until.map(|at| {
-        let left = at.duration_since(Timestamp::now());
-        Instant::now() + left.unsigned_abs() * u32::from(left.is_positive())
-    });
-    let listening =
-        Listening { past, future: subscription.future, filter, until, has_begun: false };
+    let listening = Listening {
+        subscription: request.engine().events(past),
+        filter: Filter { filters, until, version: request.version },
+        end: until.map_or(End::Never, end),
+        has_begun: false,
+    };
     let pieces = streams::unfold(listening, async |mut listening| {
         listening.next().await.map(|piece| (piece, listening))
     });
     Ok(answer_stream("application/json", pieces))
 }
 
+fn end(until: Timestamp) -> End {
+    let left = until.duration_since(Timestamp::now());
+    if left.is_positive() { End::At(Instant::now() + left.unsigned_abs()) } else { End::Now }
+}
+
 fn time(request: &Request, name: &str) -> Result<Option<Timestamp>, ApiError> {
     match request.query.text(name) {
-        "" | "0" => Ok(None),
+        "" => Ok(None),
         text => parse_time(text)
             .map(Some)
             .ok_or_else(|| ApiError::invalid(format!("invalid value for {name:?}: {text:?}"))),
@@ -98,10 +94,7 @@ impl Listening {
             return Some(Bytes::new());
         }
         loop {
-            let event = match self.past.pop_front() {
-                Some(event) => event,
-                None => self.wait().await?,
-            };
+            let event = self.wait().await?;
             if self.filter.fits(&event) {
                 let mut line = serde_json::to_vec(&event_message(&event)).ok()?;
                 line.push(b'\n');
@@ -112,17 +105,10 @@ impl Listening {
 
     /// The next event, unless it is time to stop.
     async fn wait(&mut self) -> Option<Arc<Event>> {
-        loop {
-            let received = match self.until {
-                None => self.future.recv().await,
-                Some(until) => tokio::time::timeout_at(until, self.future.recv()).await.ok()?,
-            };
-            match received {
-                Ok(event) => return Some(event),
-                // The client was too slow to hear of everything. It goes on with what there is.
-                Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "a client lost events"),
-                Err(RecvError::Closed) => return None,
-            }
+        match self.end {
+            End::Now => self.subscription.next_past().await,
+            End::Never => self.subscription.next().await,
+            End::At(end) => tokio::time::timeout_at(end, self.subscription.next()).await.ok()?,
         }
     }
 }
@@ -133,69 +119,66 @@ impl Filter {
             && event.object == ObjectKind::Image
             && event.action == "create";
         !is_too_new
-            && self.since.is_none_or(|since| event.at >= since)
             && self.until.is_none_or(|until| event.at <= until)
-            && self.fits_what(event)
-            && self.fits_object(event)
+            && self.any("type", |wanted| wanted == event.object.name())
+            && self.any("scope", |wanted| wanted == "local")
+            && self.fits_action(event)
+            && OBJECTS.iter().all(|name| self.fits_object(name, event))
+            && self.fits_image(event)
             && self.filters.get("label").all(|label| has_label(event, label))
     }
 
-    fn fits_what(&self, event: &Event) -> bool {
-        let any = |name: &str, fits: &dyn Fn(&str) -> bool| {
-            !self.filters.contains(name) || self.filters.get(name).any(fits)
-        };
-        // `exec_create: sh` is found as `exec_create`.
-        any("event", &|wanted| {
-            event.action == wanted
-                || event.action.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(':'))
-        }) && any("type", &|wanted| wanted == event.object.name())
-            && any("scope", &|wanted| wanted == "local")
-            && any("id", &|wanted| event.id == wanted)
+    /// Whether one of a filter's values fits, if there are any.
+    fn any(&self, name: &str, fits: impl Fn(&str) -> bool) -> bool {
+        !self.filters.contains(name) || self.filters.get(name).any(fits)
     }
 
-    /// Objects are named by id, the beginning of one, or name. Naming one of a kind leaves out
-    /// every other kind.
-    fn fits_object(&self, event: &Event) -> bool {
-        let kinds = [
-            ObjectKind::Container,
-            ObjectKind::Image,
-            ObjectKind::Network,
-            ObjectKind::Volume,
-            ObjectKind::Daemon,
-        ];
-        let named = kinds.iter().filter(|kind| self.filters.contains(kind.name()));
-        let others = ["config", "node", "plugin", "secret", "service"];
-        named.into_iter().all(|kind| {
-            let is_image_of = *kind == ObjectKind::Image && event.object == ObjectKind::Container;
-            self.filters.get(kind.name()).any(|wanted| {
-                if is_image_of {
-                    return is_image(event.attributes.get("image"), wanted);
-                }
-                event.object == *kind && is_object(event, wanted)
-            })
-        }) && !others.iter().any(|name| self.filters.contains(name))
+    fn fits_action(&self, event: &Event) -> bool {
+        let is_loose = self.filters.get("event").any(|name| ACTIONS_WITH_WORDS.contains(&name));
+        self.any("event", |wanted| match is_loose {
+            true => event.action.starts_with(wanted),
+            false => event.action == wanted,
+        })
+    }
+
+    /// Objects are named by the beginning of an id or of a name, as in Docker of whatever
+    /// kind: what happens to a container's network is found by the network's name only.
+    fn fits_object(&self, filter: &str, event: &Event) -> bool {
+        let name = event.attributes.get("name").map_or("", String::as_str);
+        self.any(filter, |wanted| event.id.starts_with(wanted) || name.starts_with(wanted))
+    }
+
+    /// An image is meant with and without its tag, and so are containers made from it.
+    fn fits_image(&self, event: &Event) -> bool {
+        let attribute = if event.object == ObjectKind::Image { "name" } else { "image" };
+        let name = event.attributes.get(attribute).map_or("", String::as_str);
+        self.any("image", |wanted| {
+            [event.id.as_str(), name].iter().any(|own| *own == wanted || without_tag(own) == wanted)
+        })
     }
 }
 
-fn is_object(event: &Event, wanted: &str) -> bool {
-    let name = event.attributes.get("name");
-    event.id == wanted
-        || event.id.starts_with(wanted) && event.object == ObjectKind::Container
-        || name.is_some_and(|name| name == wanted)
-        || event.object == ObjectKind::Image
-            && (is_image(name, wanted) || is_image(Some(&event.id), wanted))
-}
-
-/// An image is meant with and without its tag.
-fn is_image(own: Option<&String>, wanted: &str) -> bool {
-    let without_tag = |name: &str| match name.rsplit_once(':') {
-        Some((path, tag)) if !tag.contains('/') => path.to_owned(),
-        _ => name.to_owned(),
-    };
-    own.is_some_and(|own| own == wanted || without_tag(own) == wanted)
+fn without_tag(name: &str) -> &str {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    match name.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => path,
+        _ => name,
+    }
 }
 
 fn has_label(event: &Event, wanted: &str) -> bool {
     let (key, value) = wanted.split_once('=').map_or((wanted, None), |(k, v)| (k, Some(v)));
     event.attributes.get(key).is_some_and(|own| value.is_none_or(|value| own == value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_found_without_its_tag() {
+        assert_eq!(without_tag("busybox:1.36"), "busybox");
+        assert_eq!(without_tag("localhost:5000/busybox"), "localhost:5000/busybox");
+        assert_eq!(without_tag("localhost:5000/busybox:1@sha256:00"), "localhost:5000/busybox");
+    }
 }

@@ -1,10 +1,12 @@
 //! `/networks/…`. The three networks that every host has; making others: not yet.
 
 use docker_api::networks::{Network, NetworkCreateRequest, NetworkPruneReport};
+use engine::events::ObjectKind;
 use hyper::{Response, StatusCode};
 use network::NetworkInfo;
 use regex_lite::Regex;
 
+use super::prune as prune_filters;
 use crate::http::{Answer, ApiError, Request, json};
 use crate::show::network_inspect;
 
@@ -87,5 +89,6 @@ pub(crate) async fn remove(request: Request) -> Result<Response<Answer>, ApiErro
 /// `POST /networks/prune`: the ones that are always there are never pruned.
 pub(crate) async fn prune(request: Request) -> Result<Response<Answer>, ApiError> {
     request.filters(&["until", "label", "label!"])?;
+    prune_filters::publish(request.engine(), ObjectKind::Network, 0);
     Ok(json(StatusCode::OK, &NetworkPruneReport::default()))
 }

@@ -1,7 +1,9 @@
 //! The filters of prunes, the same for every kind of object.
 
 use docker_api::Filters;
+use engine::Engine;
 use engine::containers::PruneFilter;
+use engine::events::ObjectKind;
 
 use crate::http::ApiError;
 use crate::show::parse_time;
@@ -22,6 +24,12 @@ pub(super) fn filter(filters: &Filters) -> Result<PruneFilter, ApiError> {
         labels: labels(filters, "label"),
         labels_absent: labels(filters, "label!"),
     })
+}
+
+/// Tells everybody who listens how much a prune gave back.
+pub(super) fn publish(engine: &Engine, object: ObjectKind, bytes: u64) {
+    let attributes = [("reclaimed".to_owned(), bytes.to_string())];
+    engine.publish_event(object, "prune", "", attributes.into());
 }
 
 /// `key` or `key=value`.

@@ -3,6 +3,7 @@
 use docker_api::Filters;
 use docker_api::volumes::{VolumeCreateRequest, VolumeList, VolumePruneReport};
 use engine::Engine;
+use engine::events::ObjectKind;
 use engine::volumes::{CreateVolume, VolumeView};
 use hyper::{Response, StatusCode};
 use regex_lite::Regex;
@@ -92,6 +93,7 @@ pub(crate) async fn prune(request: Request) -> Result<Response<Answer>, ApiError
     let all = all.unwrap_or(!versions::prunes_anonymous_volumes_only(request.version));
     let filter = prune_filters::filter(&filters)?;
     let pruned = request.engine().prune_volumes(all, filter).await;
+    prune_filters::publish(request.engine(), ObjectKind::Volume, pruned.bytes);
     let report =
         VolumePruneReport { volumes_deleted: Some(pruned.names), space_reclaimed: pruned.bytes };
     Ok(json(StatusCode::OK, &report))

@@ -45,6 +45,11 @@ impl Request {
         Ok(filters)
     }
 
+    /// The filters, whatever they are called.
+    pub(crate) fn any_filters(&self) -> Result<Filters, ApiError> {
+        Filters::parse(self.query.text("filters")).map_err(|error| from_filters(&error))
+    }
+
     /// Whether the client asked to leave HTTP in the way of HTTP.
     pub(crate) fn wants_upgrade(&self) -> bool {
         self.head.headers.contains_key(UPGRADE)

@@ -11,6 +11,7 @@ pub(crate) mod handle;
 pub mod health;
 pub mod lifecycle;
 pub(crate) mod links;
+mod missed;
 mod mounts;
 mod prune;
 pub(crate) mod record;

@@ -9,7 +9,8 @@
 //! 4. A record that says its removal had begun, or whose files are gone, or a container that was to go at its end:
 //!    it is removed.
 //! 5. Folders without a record: nobody's, and removed.
-//! 6. Restart policies apply to what has ended.
+//! 6. What nobody has told is told.
+//! 7. Restart policies apply to what has ended.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,8 +25,8 @@ use super::handle::Container;
 use super::record::{Record, RecordedPhase};
 use super::requests::RemoveOptions;
 use super::spec::RestartPolicy;
-use super::start;
 use super::supervisor::{self, Running, ShimLink, blocking, timestamp};
+use super::{missed, start};
 use crate::engine::Parts;
 use crate::metadata::{CONTAINERS, MetadataError};
 
@@ -41,7 +42,16 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
         blocking(move || {
             pass(Point::RestoreOrphans);
             remove_orphans(&parts, &known);
-            records.into_iter().map(|record| find(&parts, record)).collect::<Vec<_>>()
+            let mut missed = Vec::new();
+            let mut found = Vec::with_capacity(records.len());
+            for record in records {
+                let known = missed::Known::of(&record);
+                let (record, running) = find(&parts, record);
+                missed.extend(known.compare(&parts, &record, running.as_ref()));
+                found.push((record, running));
+            }
+            missed::tell(&parts, missed);
+            found
         })
         .await
     };
@@ -158,7 +168,7 @@ fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
             record.phase = RecordedPhase::Exited;
             record.exit_code = LOST_EXIT_CODE;
             record.end_health();
-            record.finished_at.get_or_insert_with(jiff::Timestamp::now);
+            note_lost_end(&mut record);
             record_end(parts, &record);
         }
         return (record, None);
@@ -221,6 +231,12 @@ fn adopt(
     }
 }
 
+/// Nobody knows when it ended, unless it was noted before the record's phase was.
+fn note_lost_end(record: &mut Record) {
+    let noted = record.finished_at.filter(|end| Some(*end) >= record.started_at);
+    record.finished_at = noted.or_else(|| Some(jiff::Timestamp::now()));
+}
+
 /// Takes over how a container ended while nobody looked.
 fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
     pass(Point::RestoreBury);
@@ -242,6 +258,7 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
         if record.phase == RecordedPhase::Live {
             record.phase = RecordedPhase::Exited;
             record.exit_code = LOST_EXIT_CODE;
+            note_lost_end(record);
         }
         record_end(parts, record);
         return;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use docker_api::NOTICE_HEADER;
 use docker_api::containers::{ContainerPruneReport, UpdateRequest, UpdateResponse};
 use engine::containers::{Outcome, RemoveOptions, StopOptions, Stopped, UpdateContainer};
+use engine::events::ObjectKind;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 
@@ -209,6 +210,7 @@ pub(crate) async fn remove(request: Request) -> Result<Response<Answer>, ApiErro
 pub(crate) async fn prune(request: Request) -> Result<Response<Answer>, ApiError> {
     let filter = prune::filter(&request.filters(&["until", "label", "label!"])?)?;
     let pruned = request.engine().prune_containers(filter).await;
+    prune::publish(request.engine(), ObjectKind::Container, pruned.bytes);
     let report = ContainerPruneReport {
         containers_deleted: Some(pruned.names).filter(|names| !names.is_empty()),
         space_reclaimed: pruned.bytes,

@@ -79,8 +79,7 @@ fn run(
             for image in &loaded {
                 messages_of(image).into_iter().for_each(&tell);
                 let id = image.image.to_string();
-                let name = image.references.first().map_or(id.clone(), oci::Reference::familiar);
-                publish(engine, "load", &id, &name);
+                publish(engine, "load", &id, &id);
             }
         }
         Err(error) => tell(ProgressMessage::error(ApiError::from(error).message())),
@@ -145,8 +144,8 @@ pub(crate) async fn save(request: Request) -> Result<Response<Answer>, ApiError>
         resolved.iter().map(|name| Ok(store.resolve(name)?.id)).collect()
     })
     .await??;
-    for (id, name) in ids.iter().zip(&names) {
-        publish(request.engine(), "save", &id.to_string(), name);
+    for id in ids.iter().map(ToString::to_string) {
+        publish(request.engine(), "save", &id, &id);
     }
     let (mut writer, pieces) = blocking_writer();
     let store = request.engine().images().clone();

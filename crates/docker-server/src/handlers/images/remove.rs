@@ -1,6 +1,7 @@
 //! `DELETE /images/{name}`, `POST /images/prune`, `POST /images/{name}/tag`
 
 use docker_api::images::{ImageDeleteItem, ImagePruneReport};
+use engine::events::ObjectKind;
 use engine::images::{RemoveImage, Removed};
 use hyper::{Response, StatusCode};
 use oci::Reference;
@@ -28,6 +29,7 @@ pub(crate) async fn prune(request: Request) -> Result<Response<Answer>, ApiError
         filters.get_bool("dangling").map_err(|error| ApiError::invalid(error.to_string()))?;
     let filter = prune_filters::filter(&filters)?;
     let (removed, bytes) = request.engine().prune_images(dangling == Some(false), filter).await;
+    prune_filters::publish(request.engine(), ObjectKind::Image, bytes);
     let report = ImagePruneReport {
         images_deleted: Some(items(removed)).filter(|items| !items.is_empty()),
         space_reclaimed: bytes,

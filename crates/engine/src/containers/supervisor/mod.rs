@@ -42,6 +42,7 @@ use crate::exec::ExecView;
 use crate::metadata::{CONTAINERS, Recording};
 
 pub(crate) use talk::{blocking, timestamp};
+pub(crate) use tell::{container_event, resource_events};
 
 /// How long a stop waits before the kill, unless somebody said otherwise. Docker's.
 pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(10);

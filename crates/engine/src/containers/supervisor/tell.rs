@@ -10,7 +10,7 @@ use super::super::spec::NetworkMode;
 use super::super::view::{MountKind, Phase, StateView, View};
 use super::{ShimLink, Supervisor};
 use crate::engine::Parts;
-use crate::events::ObjectKind;
+use crate::events::{Event, ObjectKind};
 use crate::exec::ExecView;
 use crate::metadata::CONTAINERS;
 
@@ -36,9 +36,13 @@ impl Supervisor {
         action: &str,
         attributes: impl IntoIterator<Item = (&'a str, String)>,
     ) {
-        let mut all = self.record.event_attributes();
-        all.extend(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        self.parts.events.publish(ObjectKind::Container, action, self.id.as_str(), all);
+        let event = container_event(&self.id, &self.record, action, attributes);
+        let run = match action {
+            "start" => self.record.started_at,
+            "die" => self.record.finished_at,
+            _ => None,
+        };
+        self.parts.events.publish_now(Event { run, ..event });
     }
 
     pub(super) fn tell_exec(&self, action: &str, arguments: &[String], id: &str) {
@@ -51,34 +55,63 @@ impl Supervisor {
 
     /// Tells of the volumes and the network that a run takes or gives back.
     pub(super) fn tell_resources(&self, volume_action: &str, network_action: &str) {
-        let container = || ("container".to_owned(), self.id.to_string());
-        if let NetworkMode::Network(name) = &self.record.spec.network.mode
-            && let Ok(info) = self.parts.networks.get(name)
-        {
-            let attributes = [
-                container(),
-                ("name".to_owned(), info.name.clone()),
-                ("type".to_owned(), info.driver.clone()),
-            ];
-            self.parts.events.publish(
-                ObjectKind::Network,
-                network_action,
-                info.id,
-                attributes.into(),
-            );
-        }
-        for mount in self.record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume) {
-            let mut attributes = BTreeMap::from([container()]);
-            attributes.insert("driver".to_owned(), "local".to_owned());
-            if volume_action == "mount" {
-                attributes.insert("destination".to_owned(), mount.target.clone());
-                attributes.insert("propagation".to_owned(), mount.propagation.clone());
-                attributes.insert("read/write".to_owned(), mount.writable.to_string());
-            }
-            let name = mount.name.clone().unwrap_or_default();
-            self.parts.events.publish(ObjectKind::Volume, volume_action, name, attributes);
-        }
+        let events =
+            resource_events(&self.parts, &self.id, &self.record, volume_action, network_action);
+        events.into_iter().for_each(|event| self.parts.events.publish_now(event));
     }
+}
+
+/// An event about a container.
+pub(crate) fn container_event<'a>(
+    id: &ContainerId,
+    record: &Record,
+    action: &str,
+    attributes: impl IntoIterator<Item = (&'a str, String)>,
+) -> Event {
+    let mut all = record.event_attributes();
+    all.extend(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    Event::new(ObjectKind::Container, action, id.as_str(), all)
+}
+
+/// Events about the volumes and the network of a run. What is taken first is given back last.
+pub(crate) fn resource_events(
+    parts: &Parts,
+    id: &ContainerId,
+    record: &Record,
+    volume_action: &str,
+    network_action: &str,
+) -> Vec<Event> {
+    let mut events: Vec<Event> =
+        network_event(parts, id, record, network_action).into_iter().collect();
+    let is_taken = volume_action == "mount";
+    for mount in record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume) {
+        let mut attributes = BTreeMap::from([("container".to_owned(), id.to_string())]);
+        attributes.insert("driver".to_owned(), "local".to_owned());
+        if is_taken {
+            attributes.insert("destination".to_owned(), mount.target.clone());
+            attributes.insert("propagation".to_owned(), mount.propagation.clone());
+            attributes.insert("read/write".to_owned(), mount.writable.to_string());
+        }
+        let name = mount.name.clone().unwrap_or_default();
+        events.push(Event::new(ObjectKind::Volume, volume_action, name, attributes));
+    }
+    if is_taken {
+        let networks =
+            events.iter().take_while(|event| event.object == ObjectKind::Network).count();
+        events.rotate_left(networks);
+    }
+    events
+}
+
+fn network_event(parts: &Parts, id: &ContainerId, record: &Record, action: &str) -> Option<Event> {
+    let NetworkMode::Network(name) = &record.spec.network.mode else { return None };
+    let info = parts.networks.get(name).ok()?;
+    let attributes = [
+        ("container".to_owned(), id.to_string()),
+        ("name".to_owned(), info.name),
+        ("type".to_owned(), info.driver),
+    ];
+    Some(Event::new(ObjectKind::Network, action, info.id, attributes.into()))
 }
 
 /// What everybody sees of a container now.

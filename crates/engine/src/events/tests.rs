@@ -1,0 +1,115 @@
+//! What is kept, and what a listener hears.
+
+use std::fs;
+
+use super::*;
+
+fn happened(events: &Events, name: &str) {
+    let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+    events.publish(ObjectKind::Container, name, "0123", attributes);
+}
+
+async fn told(subscription: &mut Subscription, count: usize) -> Vec<String> {
+    let mut actions = Vec::new();
+    for _ in 0..count {
+        actions.push(subscription.next().await.unwrap().action.clone());
+    }
+    actions
+}
+
+fn everything() -> Past {
+    Past::Since(Timestamp::UNIX_EPOCH)
+}
+
+#[tokio::test]
+async fn the_next_engine_knows_what_this_one_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    happened(&events, "one");
+    happened(&events, "two");
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    happened(&events, "three");
+
+    let mut listener = events.subscribe(everything());
+    happened(&events, "four");
+
+    assert_eq!(told(&mut listener, 4).await, ["one", "two", "three", "four"]);
+    assert!(listener.next_past().await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_torn_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Events::open(folder.path()).unwrap();
+    happened(&events, "one");
+    let file = folder.path().join("events.jsonl");
+    let mut text = fs::read(&file).unwrap();
+    text.extend(b"no event\n{\"at\":12,\"obj");
+    text.extend([0; 100]);
+    fs::write(&file, text).unwrap();
+
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    happened(&events, "two");
+
+    assert_eq!(told(&mut events.subscribe(everything()), 2).await, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn who_is_too_slow_hears_everything_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    let mut listener = events.subscribe(Past::Nothing);
+    let count = BACKLOG_LENGTH * 3;
+    (0..count).for_each(|n| happened(&events, &n.to_string()));
+
+    let expected: Vec<_> = (0..count).map(|n| n.to_string()).collect();
+    assert_eq!(told(&mut listener, count).await, expected);
+    happened(&events, "last");
+    assert_eq!(told(&mut listener, 1).await, ["last"]);
+}
+
+#[tokio::test]
+async fn old_events_make_room_for_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    let mut slow = events.subscribe(Past::Nothing);
+    let long = "x".repeat(50_000);
+    for n in 0..BACKLOG_LENGTH * 2 {
+        let attributes = BTreeMap::from([("long".to_owned(), long.clone())]);
+        events.publish(ObjectKind::Volume, n.to_string(), "v", attributes);
+    }
+
+    let length = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
+    assert!(length("events.jsonl") <= 4 << 20);
+    assert!(length("events.1.jsonl") <= 4 << 20);
+    let kept = told(&mut events.subscribe(everything()), 41).await;
+    // One who has slept for so long goes on with the oldest that is there.
+    assert_eq!(told(&mut slow, 41).await, kept);
+    assert_ne!(kept[0], "0");
+}
+
+#[tokio::test]
+async fn the_past_can_begin_late() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    happened(&events, "one");
+    let between = Timestamp::now();
+    happened(&events, "two");
+
+    let mut listener = events.subscribe(Past::Since(between));
+    assert_eq!(listener.next_past().await.unwrap().action, "two");
+    assert!(listener.next_past().await.is_none());
+}
+
+#[test]
+fn beginnings_and_ends_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Events::open(folder.path()).unwrap();
+    let run = Timestamp::now();
+    let event = Event::new(ObjectKind::Container, "die", "0123", BTreeMap::new());
+    events.publish_now(Event { run: Some(run), ..event });
+    happened(&events, "other");
+
+    let told = Events::open(folder.path()).unwrap().told_runs();
+    assert_eq!(told, HashSet::from([("0123".to_owned(), "die".to_owned(), run)]));
+}
