@@ -29,6 +29,7 @@ mod stats;
 mod stock_client;
 mod stop;
 mod system;
+mod update;
 mod volumes;
 mod why;
 

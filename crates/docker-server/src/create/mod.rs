@@ -28,6 +28,7 @@ mod signals;
 #[cfg(test)]
 mod tests;
 mod unsupported;
+mod update;
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,7 @@ pub(crate) use process::terminal_size;
 pub(crate) use refusal::Refusal;
 pub(crate) use restart::convert as convert_restart;
 pub(crate) use signals::{name as signal_name, number as signal_number};
+pub(crate) use update::contradiction;
 
 /// What decides about defaults beside the request.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ fn circumstances() -> Circumstances {
             swap: true,
             swappiness: true,
             oom_kill_disable: true,
+            memory_tcp: true,
             cpu_shares: true,
             cpu_quota: true,
             cpu_realtime: false,

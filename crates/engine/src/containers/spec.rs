@@ -259,6 +259,20 @@ impl Limits {
             pids,
             block_weight
         );
+        macro_rules! take_lists {
+            ($($field:ident),*) => {
+                $(if !other.$field.is_empty() {
+                    self.$field.clone_from(&other.$field);
+                })*
+            };
+        }
+        take_lists!(
+            block_weight_devices,
+            block_read_bps,
+            block_write_bps,
+            block_read_iops,
+            block_write_iops
+        );
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) static UPDATE: Command =
             Flag::text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
             Flag::int("cpu-shares", "CPU shares (relative weight)").short('c'),
             Flag::other("memory", "bytes", "Memory limit", sizes::check).short('m'),
+            // No kernel has it any more, and scripts still ask for it.
+            Flag::other("kernel-memory", "bytes", "Kernel memory limit", sizes::check)
+                .hidden()
+                .deprecated("and no longer supported by the kernel"),
             Flag::other("memory-reservation", "bytes", "Memory soft limit", sizes::check),
             Flag::other(
                 "memory-swap",
@@ -49,6 +53,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
         "cpuset-cpus",
         "cpuset-mems",
         "cpu-shares",
+        "kernel-memory",
         "memory",
         "memory-reservation",
         "memory-swap",

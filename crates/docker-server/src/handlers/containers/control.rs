@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use docker_api::NOTICE_HEADER;
 use docker_api::containers::{ContainerPruneReport, UpdateRequest, UpdateResponse};
-use engine::containers::{Outcome, RemoveOptions, StopOptions, Stopped, UpdateContainer};
+use engine::containers::spec::RestartPolicy;
+use engine::containers::{
+    Outcome, RemoveOptions, StopOptions, Stopped, UpdateContainer, View,
+};
 use engine::events::ObjectKind;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 
-use crate::create::{check_limits, convert_limits, convert_restart, signal_name, signal_number};
+use crate::create::{
+    check_limits, contradiction, convert_limits, convert_restart, signal_name, signal_number,
+};
 use crate::handlers::prune;
 use crate::http::{Answer, ApiError, Request, empty, json, status_only};
 use crate::show::Document;
@@ -143,29 +148,51 @@ pub(in crate::handlers) fn terminal_size(request: &Request) -> Result<(u16, u16)
 pub(crate) async fn update(mut request: Request) -> Result<Response<Answer>, ApiError> {
     let mut update: UpdateRequest = request.document().await?;
     versions::update_request(request.version, &mut update);
+    if let Some(limit) = &mut update.resources.pids_limit {
+        // Whatever is no limit is shown as one.
+        *limit = (*limit).max(0);
+    }
     let warnings = check_limits(&mut update.resources, &request.server.circumstances, true)?;
-    let view = request.engine().container(&request.name)?;
     let restart = match update.restart_policy.name.as_str() {
         "" => None,
-        _ if view.spec.remove_at_end && update.restart_policy.name != "no" => {
-            return Err(ApiError::invalid(
-                "Restart policy cannot be updated because AutoRemove is enabled for the container",
-            ));
-        }
         _ => Some(convert_restart(&update.restart_policy)?),
     };
-    let mut document = Document::from_text(&view.document);
-    change_document(&mut document, &update);
-    let change = UpdateContainer {
-        limits: convert_limits(&update.resources),
-        restart,
-        document: Some(document.to_text()),
+    let view = request.engine().container(&request.name)?;
+    let changed = match change(&view, &update, restart) {
+        Ok(change) => {
+            let updated = request.engine().update_container(&request.name, change).await;
+            updated.map_err(ApiError::from)
+        }
+        Err(error) => Err(error),
     };
-    request.engine().update_container(&request.name, change).await?;
+    changed
+        .map_err(|error| error.with_prefix(&format!("Cannot update container {}: ", view.id)))?;
     Ok(json(
         StatusCode::OK,
         &UpdateResponse { warnings: Some(warnings).filter(|warnings| !warnings.is_empty()) },
     ))
+}
+
+/// What an update means for a container, unless it contradicts what that has.
+fn change(
+    view: &View,
+    update: &UpdateRequest,
+    restart: Option<RestartPolicy>,
+) -> Result<UpdateContainer, ApiError> {
+    let mut document = Document::from_text(&view.document);
+    if let Some(words) = contradiction(&document.host_config.resources, &update.resources) {
+        return Err(ApiError::conflict(words));
+    }
+    if view.spec.remove_at_end && restart.is_some_and(|policy| policy != RestartPolicy::No) {
+        return Err(ApiError::conflict(
+            "Restart policy cannot be updated because AutoRemove is enabled for the container",
+        ));
+    }
+    change_document(&mut document, update);
+    let mut limits = convert_limits(&update.resources);
+    // No limit is something to be said of a running container.
+    limits.pids = limits.pids.map(|limit| if limit == 0 { -1 } else { limit });
+    Ok(UpdateContainer { limits, restart, document: Some(document.to_text()) })
 }
 
 /// What is zero stays as it was.
@@ -189,6 +216,11 @@ fn change_document(document: &mut Document, update: &UpdateRequest) {
     set(&mut old.memory_reservation, &new.memory_reservation);
     set(&mut old.memory_swap, &new.memory_swap);
     set(&mut old.pids_limit, &new.pids_limit);
+    set(&mut old.blkio_weight_device, &new.blkio_weight_device);
+    set(&mut old.blkio_device_read_bps, &new.blkio_device_read_bps);
+    set(&mut old.blkio_device_write_bps, &new.blkio_device_write_bps);
+    set(&mut old.blkio_device_read_iops, &new.blkio_device_read_iops);
+    set(&mut old.blkio_device_write_iops, &new.blkio_device_write_iops);
     if !update.restart_policy.name.is_empty() {
         document.host_config.restart_policy = update.restart_policy.clone();
     }

@@ -459,6 +459,7 @@ impl Supervisor {
                 restart: Some(spec.restart.into()),
             };
             self.call(request, Vec::new()).await?;
+            self.refresh_state().await;
         }
         self.record.spec = Arc::new(spec);
         if let Some(document) = update.document {
@@ -468,6 +469,16 @@ impl Supervisor {
         self.publish();
         self.tell("update", []);
         Ok(())
+    }
+
+    /// A new limit may have given the container a folder in a further hierarchy of cgroups.
+    async fn refresh_state(&mut self) {
+        // Who cannot be asked any more has ended, and the news of that is on its way.
+        if let Ok(Answer::State(state)) = self.call(protocol::Request::State, Vec::new()).await
+            && let Some(link) = &mut self.link
+        {
+            link.state.cgroup_paths = state.cgroup_paths;
+        }
     }
 
     async fn attach(
