@@ -73,6 +73,8 @@ pub struct HostSummary {
     pub containers_paused: usize,
     pub containers_stopped: usize,
     pub images: usize,
+    /// Clients that listen to events.
+    pub event_listeners: usize,
 }
 
 /// Life of the engine itself.
@@ -268,7 +270,7 @@ impl Engine {
     /// Whether an attach to this container would be refused: to be asked before the
     /// connection is taken over.
     pub fn check_attach(&self, name: &str) -> Result<Arc<View>, ControlError> {
-        self.0.registry.find(name)?.check_attach()
+        self.0.registry.find(name)?.check_attach(name)
     }
 
     pub async fn resize_container(
@@ -459,6 +461,11 @@ impl Engine {
 
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// What the kernel calls the file system that everything is kept on, in Docker's words.
+    pub fn backing_filesystem(&self) -> &'static str {
+        crate::filesystem::name(&self.0.settings.data_root)
     }
 
     pub fn summary(&self) -> HostSummary {

@@ -12,6 +12,7 @@ pub mod containers;
 mod engine;
 pub mod events;
 pub mod exec;
+mod filesystem;
 pub mod images;
 mod layers;
 mod logs;

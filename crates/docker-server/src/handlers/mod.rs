@@ -6,6 +6,7 @@
 pub(crate) mod containers;
 pub(crate) mod events;
 pub(crate) mod exec;
+mod host_warnings;
 pub(crate) mod images;
 pub(crate) mod missing;
 pub(crate) mod networks;

@@ -17,6 +17,7 @@ use hyper::{Method, Response, StatusCode};
 use jiff::Timestamp;
 
 use super::containers::summaries as container_summaries;
+use super::host_warnings::warnings;
 use super::images::{blocking, summaries as image_summaries};
 use crate::host;
 use crate::http::{Answer, ApiError, Request, drain, json, plain};
@@ -93,7 +94,7 @@ fn describe(request: &Request) -> SystemInfo {
         containers_stopped: summary.containers_stopped as u64,
         images: summary.images as u64,
         driver: "overlay2".to_owned(),
-        driver_status: driver_status(),
+        driver_status: driver_status(engine.backing_filesystem()),
         plugins: plugins_info(),
         memory_limit: cgroups.memory,
         swap_limit: cgroups.swap,
@@ -106,6 +107,8 @@ fn describe(request: &Request) -> SystemInfo {
         debug: about.debug.load(Ordering::Relaxed),
         n_fd: host::open_descriptors(),
         oom_kill_disable: cgroups.oom_kill_disable,
+        kernel_memory_tcp: cgroups.memory_tcp,
+        n_events_listener: summary.event_listeners as u64,
         n_goroutines: host::tasks(),
         system_time: Timestamp::now().to_string(),
         logging_driver: settings.default_log.driver.clone(),
@@ -138,12 +141,15 @@ fn describe(request: &Request) -> SystemInfo {
         security_options: security_options(cgroups.version),
         firewall_backend: Some(FirewallInfo { driver: "nftables".to_owned(), info: None }),
         cdi_spec_dirs: Some(Vec::new()),
+        warnings: Some(warnings(&cgroups, host::is_forwarding_ipv4()))
+            .filter(|warnings| !warnings.is_empty()),
         ..SystemInfo::default()
     }
 }
 
-fn driver_status() -> Vec<[String; 2]> {
+fn driver_status(backing_filesystem: &str) -> Vec<[String; 2]> {
     let pairs = [
+        ("Backing Filesystem", backing_filesystem),
         ("Supports d_type", "true"),
         ("Using metacopy", "false"),
         ("Native Overlay Diff", "true"),

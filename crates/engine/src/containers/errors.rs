@@ -253,23 +253,28 @@ pub enum ControlError {
     NotPaused { id: String },
     #[error("Container {id} is already paused")]
     AlreadyPaused { id: String },
-    #[error("container {id} is restarting, wait until the container is running")]
+    #[error("Container {id} is restarting, wait until the container is running")]
     IsRestarting { id: String },
     #[error("Container {id} is paused, unpause the container before exec")]
     IsPaused { id: String },
     #[error("Container {id} is marked for removal and cannot be renamed or used")]
     IsRemoving { id: String },
     #[error(
-        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". \
+        "Error when allocating new name: Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". \
          You have to remove (or rename) that container to be able to reuse that name."
     )]
     NameTaken { name: String, holder: String },
-    #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    #[error(
+        "Error when allocating new name: Invalid container name (/{name}), only \
+         [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+    )]
     InvalidName { name: String },
     #[error("Renaming a container with the same name as its current name")]
     SameName,
-    #[error("container {id} is paused, unpause the container first")]
-    AttachPaused { id: String },
+    #[error("container {named} is paused, unpause the container before attach")]
+    AttachPaused { named: String },
+    #[error("container {named} is restarting, wait until the container is running")]
+    AttachRestarting { named: String },
     #[error("{reason}")]
     Invalid { reason: String },
     #[error(
@@ -301,7 +306,8 @@ impl Explain for ControlError {
             | Self::IsPaused { .. }
             | Self::IsRemoving { .. }
             | Self::NameTaken { .. }
-            | Self::AttachPaused { .. } => Kind::Conflict,
+            | Self::AttachPaused { .. }
+            | Self::AttachRestarting { .. } => Kind::Conflict,
             Self::InvalidName { .. } | Self::SameName | Self::Invalid { .. } => Kind::Invalid,
             Self::Shim { .. }
             | Self::ShimUnreachable { .. }

@@ -309,14 +309,14 @@ impl Container {
         }
     }
 
-    pub(crate) fn check_attach(&self) -> Result<Arc<View>, ControlError> {
+    pub(crate) fn check_attach(&self, named: &str) -> Result<Arc<View>, ControlError> {
         let view = self.view();
         match view.state.phase {
-            Phase::Paused => Err(ControlError::AttachPaused { id: view.id.to_string() }),
+            Phase::Paused => Err(ControlError::AttachPaused { named: named.to_owned() }),
             Phase::Removing | Phase::Dead => {
                 Err(ControlError::IsRemoving { id: view.id.to_string() })
             }
-            Phase::Restarting => Err(ControlError::IsRestarting { id: view.id.to_string() }),
+            Phase::Restarting => Err(ControlError::AttachRestarting { named: named.to_owned() }),
             Phase::Created | Phase::Running | Phase::Exited => Ok(view),
         }
     }

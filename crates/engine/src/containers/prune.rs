@@ -37,7 +37,11 @@ fn matches(view: &View, filter: &PruneFilter) -> bool {
 
 /// How many containers there are in which phase.
 pub(crate) fn summary(parts: &Parts) -> HostSummary {
-    let mut summary = HostSummary { images: parts.images.images().len(), ..Default::default() };
+    let mut summary = HostSummary {
+        images: parts.images.images().len(),
+        event_listeners: parts.events.listeners(),
+        ..Default::default()
+    };
     for view in parts.registry.views() {
         match view.state.phase {
             Phase::Paused => summary.containers_paused += 1,

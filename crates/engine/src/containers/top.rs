@@ -23,8 +23,10 @@ pub(super) async fn table(
         .await
         .map_err(failed)?;
     if !output.status.success() {
+        // The rest is how to use `ps`.
         let words = String::from_utf8_lossy(&output.stderr);
-        return Err(ControlError::Invalid { reason: format!("ps: {}", words.trim()) });
+        let reason = words.lines().next().unwrap_or_default().trim();
+        return Err(ControlError::Invalid { reason: format!("ps: {reason}") });
     }
     select(&String::from_utf8_lossy(&output.stdout), pids).ok_or_else(|| ControlError::Invalid {
         reason: "Couldn't find PID field in ps output".to_owned(),

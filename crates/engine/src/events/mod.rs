@@ -144,6 +144,11 @@ impl Events {
         Subscription::new(Arc::clone(self), receiver, past, log.start(), log.end())
     }
 
+    /// How many listen at present.
+    pub(crate) fn listeners(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     /// The beginnings and ends of runs that have been told: container, action, time.
     pub(crate) fn told_runs(&self) -> HashSet<(String, String, Timestamp)> {
         let reader = self.log().reader();

@@ -41,8 +41,8 @@ const HEALTHS: &[&str] = &["none", "starting", "healthy", "unhealthy"];
 #[derive(Debug)]
 pub(super) struct Filter {
     filters: Filters,
-    names: Vec<Regex>,
-    ids: Vec<Regex>,
+    names: Vec<Pattern>,
+    ids: Vec<Pattern>,
     exit_codes: Vec<i32>,
     /// Only those of the images that were named, or made from them.
     images: Option<HashSet<String>>,
@@ -51,9 +51,13 @@ pub(super) struct Filter {
     /// Ids of the containers that are the limits in time.
     before: Option<Arc<View>>,
     since: Option<Arc<View>>,
+    is_task: Option<bool>,
     all: bool,
     limit: Option<usize>,
 }
+
+/// A regular expression; one that makes no sense fits nothing.
+type Pattern = Option<Regex>;
 
 type PortRange = (std::ops::RangeInclusive<u16>, Protocol);
 
@@ -64,7 +68,11 @@ impl Filter {
         check_words(&filters, "status", PHASES, "state")?;
         check_words(&filters, "health", HEALTHS, "health")?;
         let exit_codes = filters.get("exited").map(|text| {
-            text.parse().map_err(|_| ApiError::invalid(format!("invalid filter 'exited={text}'")))
+            text.parse().map_err(|_| {
+                ApiError::invalid(format!(
+                    "invalid filter 'exited={text}': strconv.Atoi: parsing {text:?}: invalid syntax"
+                ))
+            })
         });
         let limit = request.query.integer("limit")?;
         let limit_in_time = |name: &str| -> Result<Option<Arc<View>>, ApiError> {
@@ -73,17 +81,18 @@ impl Filter {
         };
         let (before, since) = (limit_in_time("before")?, limit_in_time("since")?);
         Ok(Self {
-            names: patterns(&filters, "name")?,
-            ids: patterns(&filters, "id")?,
+            names: patterns(&filters, "name"),
+            ids: patterns(&filters, "id"),
             exit_codes: exit_codes.collect::<Result<_, _>>()?,
             images: ancestors(engine, &filters),
             published: port_ranges(&filters, "publish")?,
             exposed: port_ranges(&filters, "expose")?,
+            is_task: filters
+                .get_bool("is-task")
+                .map_err(|error| ApiError::invalid(error.to_string()))?,
             all: request.query.flag("all")
                 || limit.is_some_and(|limit| limit > 0)
-                || filters.contains("status")
-                || before.is_some()
-                || since.is_some(),
+                || filters.contains("status"),
             limit: limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0),
             before,
             since,
@@ -105,9 +114,9 @@ impl Filter {
 
     fn fits_identity(&self, view: &View) -> bool {
         let slashed = format!("/{}", view.name);
-        let matches = |patterns: &[Regex], texts: &[&str]| {
-            patterns.is_empty()
-                || patterns.iter().any(|pattern| texts.iter().any(|text| pattern.is_match(text)))
+        let matches = |patterns: &[Pattern], texts: &[&str]| {
+            let fits = |pattern: &Regex| texts.iter().any(|text| pattern.is_match(text));
+            patterns.is_empty() || patterns.iter().flatten().any(fits)
         };
         matches(&self.names, &[&view.name, &slashed])
             && matches(&self.ids, &[view.id.as_str()])
@@ -127,7 +136,8 @@ impl Filter {
             && any("health", state.health.as_ref().map_or("none", |health| health.status.name()))
             && (self.exit_codes.is_empty()
                 || has_ended && self.exit_codes.contains(&state.exit_code))
-            && !self.filters.get("is-task").any(|value| matches!(value, "true" | "1"))
+            // Tasks are a swarm's.
+            && self.is_task != Some(true)
     }
 
     fn fits_surroundings(&self, view: &View) -> bool {
@@ -136,8 +146,8 @@ impl Filter {
         };
         any("volume", &|wanted| {
             view.mounts.iter().any(|mount| {
-                mount.name.as_deref() == Some(wanted)
-                    || mount.target == wanted.trim_end_matches('/')
+                let source = || mount.name.is_none() && mount.source.as_os_str() == wanted;
+                mount.name.as_deref() == Some(wanted) || mount.target == wanted || source()
             })
         }) && any("network", &|wanted| is_on_network(view, wanted))
             && self.fits_ports(view)
@@ -176,16 +186,8 @@ fn check_words(filters: &Filters, name: &str, words: &[&str], what: &str) -> Res
 }
 
 /// Names and ids are matched as regular expressions.
-fn patterns(filters: &Filters, name: &str) -> Result<Vec<Regex>, ApiError> {
-    filters
-        .get(name)
-        .map(|text| {
-            Regex::new(text).map_err(|_| {
-                ApiError::invalid(format!("invalid filter '{name}={text}'"))
-                    .with_hint("it is a regular expression")
-            })
-        })
-        .collect()
+fn patterns(filters: &Filters, name: &str) -> Vec<Pattern> {
+    filters.get(name).map(|text| Regex::new(text).ok()).collect()
 }
 
 /// `key` or `key=value`.
@@ -228,19 +230,42 @@ fn ancestors(engine: &Engine, filters: &Filters) -> Option<HashSet<String>> {
     Some(found)
 }
 
-/// `80`, `80/udp`, `8000-8010/tcp`.
+/// `80`, `80/udp`, `8000-8010/tcp`. A protocol that nobody knows fits nothing.
 fn port_ranges(filters: &Filters, name: &str) -> Result<Vec<PortRange>, ApiError> {
-    filters
-        .get(name)
-        .map(|text| {
-            let parse = || {
-                let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-                let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
-                Some((first.parse().ok()?..=last.parse().ok()?, protocol.parse().ok()?))
-            };
-            parse().ok_or_else(|| ApiError::invalid(format!("invalid filter '{name}={text}'")))
+    let range = |text: &str| {
+        if text.contains(':') {
+            return Err(format!("filter for '{name}' should not contain ':': {text}"));
+        }
+        let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let numbers = port_range(numbers)
+            .map_err(|error| format!("error while looking up for {name} {text}: {error}"))?;
+        Ok(protocol.parse().ok().map(|protocol| (numbers, protocol)))
+    };
+    let ranges: Result<Vec<_>, String> = filters.get(name).map(range).collect();
+    let ranges = ranges.map_err(ApiError::invalid)?;
+    // A list that is left empty would fit everything. No port has this number.
+    let nothing = (0..=0, Protocol::Tcp);
+    Ok(ranges.into_iter().map(|range| range.unwrap_or_else(|| nothing.clone())).collect())
+}
+
+/// In the words of the library that Docker reads ports with.
+fn port_range(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
+    if text.is_empty() {
+        return Err("empty string specified for ports".to_owned());
+    }
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().map_err(|_| {
+            let reason = if digits { "value out of range" } else { "invalid syntax" };
+            format!("strconv.ParseUint: parsing {text:?}: {reason}")
         })
-        .collect()
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (start, end) = (number(first)?, number(last)?);
+    if start > end {
+        return Err(format!("invalid range specified for port: {text}"));
+    }
+    Ok(start..=end)
 }
 
 fn parse_port(text: &str) -> Option<(u16, Protocol)> {
