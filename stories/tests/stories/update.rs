@@ -112,14 +112,14 @@ fn the_restart_policy_changes_while_a_container_runs() {
     assert_eq!(container.at("/HostConfig/RestartPolicy/Name"), "on-failure");
     assert_eq!(container.at("/HostConfig/RestartPolicy/MaximumRetryCount"), 5);
 
-    host.docker("kill --signal USR1 web").succeeds();
+    container.exec("kill -USR1 1").succeeds();
     eventually("the container to run again", || {
         (container.at("/RestartCount") == 1 && container.status() == "running").then_some(())
     });
     host.docker("update --restart no web").succeeds();
     // The signal is heard only once the program listens for it.
     eventually("the container's end", || {
-        host.docker("kill --signal USR1 web");
+        container.exec("kill -USR1 1");
         (container.status() == "exited").then_some(())
     });
     assert_eq!(container.exit_code(), 3);
