@@ -9,6 +9,7 @@
 
 mod bundles;
 mod contender;
+mod crowd;
 mod floor;
 mod memory;
 mod table;
@@ -72,6 +73,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<()> {
     let floor = floor::Floor::prepare(&folder.join("floor"))?;
     timings::measure(arguments, &contenders, &floor, &mut table)?;
     bundles::measure(arguments, &folder, &contenders, &floor, &mut table)?;
+    crowd::measure(arguments, &contenders, &mut table)?;
     memory::measure(arguments, &contenders, &mut table)?;
 
     let text = table.render();
