@@ -351,7 +351,8 @@ impl Engine {
         container: &str,
         spec: ExecSpec,
     ) -> Result<ExecId, crate::containers::ExecError> {
-        self.0.registry.find(container).map_err(ControlError::from)?.create_exec(spec).await
+        let found = self.0.registry.find(container).map_err(ControlError::from)?;
+        found.create_exec(container, spec).await
     }
 
     /// Whether an exec could be started now: to be asked before the connection is taken over.

@@ -1,5 +1,6 @@
 //! `exec`: a further process in a running container.
 
+use serde_json::Value;
 use stories::{Host, eventually};
 
 #[test]
@@ -139,7 +140,7 @@ fn inspect_tells_of_it() {
     let answer = host.api("GET", &format!("/v1.51/exec/{id}/json"), None);
 
     assert_eq!(answer.status, 200);
-    let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let told: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(told["Running"], true);
     assert_eq!(told["ContainerID"], container.id);
     assert_eq!(told["ProcessConfig"]["entrypoint"], "sh");
@@ -161,4 +162,87 @@ fn a_terminal_is_one_s_own() {
     shell.types("exit 3\r");
 
     assert_eq!(shell.finish(), 3);
+}
+
+#[test]
+fn an_exec_can_be_looked_at_before_while_and_after_it_runs() {
+    let host = Host::start();
+    let container = host.run("--name web busybox sleep 1000");
+    let document = r#"{"Cmd":["sh","-c","until [ -e /go ]; do sleep 0.05; done; exit 4"],
+        "User":"1000","Privileged":true,"AttachStdout":true,"DetachKeys":"ctrl-a"}"#;
+    let answer = host.api("POST", "/containers/web/exec", Some(document));
+    let created: Value = serde_json::from_str(&answer.body).unwrap();
+    let id = created["Id"].as_str().unwrap();
+    let look = || -> Value {
+        let answer = host.api("GET", &format!("/exec/{id}/json"), None);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    };
+
+    let before = look();
+    assert_eq!(before["Running"], false);
+    assert_eq!(before["ExitCode"], Value::Null);
+    assert_eq!(before["Pid"], 0);
+    assert_eq!(before["ProcessConfig"]["entrypoint"], "sh");
+    assert_eq!(before["ProcessConfig"]["user"], "1000");
+    assert_eq!(before["ProcessConfig"]["privileged"], true);
+    assert_eq!(before["DetachKeys"], "AQ==");
+    assert_eq!(before["ContainerID"], container.id);
+    assert_eq!(container.at("/ExecIDs"), serde_json::json!([id]));
+
+    let start = || host.api("POST", &format!("/exec/{id}/start"), Some(r#"{"Detach":true}"#));
+    assert_eq!(start().status, 200);
+    assert_eq!(look()["Running"], true);
+    assert!(look()["Pid"].as_u64().unwrap() > 0);
+    let again = start();
+    assert_eq!(again.status, 409);
+    assert!(
+        again.body.contains(&format!("exec command {id} is already running")),
+        "{}",
+        again.body
+    );
+
+    container.exec("touch /go").succeeds();
+    let ended = eventually("the exec's end", || Some(look()).filter(|exec| exec["ExitCode"] == 4));
+    assert_eq!(ended["Running"], false);
+    assert_eq!(ended["CanRemove"], false);
+    assert_eq!(container.at("/ExecIDs"), Value::Null);
+    assert!(start().body.contains(&format!("exec command {id} has already run")));
+    let resize = host.api("POST", &format!("/exec/{id}/resize?h=10&w=20"), None);
+    assert_eq!(resize.status, 404, "{}", resize.body);
+
+    assert_eq!(host.api("GET", "/exec/nothing/json", None).status, 404);
+}
+
+#[test]
+fn a_user_that_the_container_does_not_know_is_refused_at_once() {
+    let host = Host::start();
+    host.run("--name web busybox sleep 1000");
+
+    // Nothing is told of an exec, as none is made.
+    host.docker("exec --user nobody-at-all web true")
+        .fails_with(1)
+        .stderr_has("unable to find user nobody-at-all: no matching entries in passwd file");
+    host.docker("exec --detach --user nobody-at-all web true").fails_with(1);
+    host.docker("exec --user root:nothing-at-all web true")
+        .fails_with(1)
+        .stderr_has("unable to find");
+    assert_eq!(host.events("--filter event=exec_create").lines().count(), 0);
+    host.docker("exec --user 1234:5678 web id -g").succeeds().prints("5678\n");
+}
+
+#[test]
+fn a_paused_container_takes_no_further_process() {
+    let host = Host::start();
+    host.run("--name web busybox sleep 1000");
+    host.docker("pause web").succeeds();
+
+    host.docker("exec web true")
+        .fails_with(1)
+        .stderr_has("Container web is paused, unpause the container before exec");
+
+    host.docker("unpause web").succeeds();
+    host.docker("exec web true").succeeds();
+    host.docker("exec --detach-keys ctrl-xx web true").fails().stderr_has("ctrl-xx");
+    host.docker("exec --workdir /not/there web true").fails_with(127);
 }

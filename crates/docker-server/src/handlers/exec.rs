@@ -4,7 +4,7 @@ use docker_api::exec::{
     ExecCreateRequest, ExecCreateResponse, ExecInspect, ExecProcessConfig, ExecStartRequest,
 };
 use engine::Engine;
-use engine::containers::ClientStream;
+use engine::containers::{ClientStream, parse_keys};
 use engine::exec::{ExecSpec, ExecView};
 use hyper::{Response, StatusCode};
 
@@ -107,9 +107,39 @@ fn show(view: &ExecView) -> ExecInspect {
         open_stdin: spec.stdin,
         open_stderr: spec.stderr,
         open_stdout: spec.stdout,
-        can_remove: view.exit_code.is_some(),
+        // Docker says so in the last minutes before it forgets an exec.
+        can_remove: false,
         container_id: view.container.to_string(),
-        detach_keys: String::new(),
+        detach_keys: base64(&spec.detach_keys.as_deref().and_then(parse_keys).unwrap_or_default()),
         pid: view.pid,
+    }
+}
+
+/// Bytes as Go's JSON has them.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |group: &[u8]| {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        (0..4_usize)
+            .map(|at| match at > group.len() {
+                true => '=',
+                false => char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]),
+            })
+            .collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn bytes_are_written_in_groups_of_three() {
+        assert_eq!(base64(&[1]), "AQ==");
+        assert_eq!(base64(b"ab"), "YWI=");
+        assert_eq!(base64(b"abcd"), "YWJjZA==");
+        assert_eq!(base64(&[]), "");
     }
 }

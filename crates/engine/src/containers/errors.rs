@@ -271,6 +271,10 @@ pub enum ControlError {
     InvalidName { name: String },
     #[error("Renaming a container with the same name as its current name")]
     SameName,
+    #[error("Invalid detach keys ({keys}) provided")]
+    DetachKeys { keys: String },
+    #[error("NotFound: process does not exist {id}: not found")]
+    ExecGone { id: String },
     #[error("container {named} is paused, unpause the container before attach")]
     AttachPaused { named: String },
     #[error("container {named} is restarting, wait until the container is running")]
@@ -308,7 +312,11 @@ impl Explain for ControlError {
             | Self::NameTaken { .. }
             | Self::AttachPaused { .. }
             | Self::AttachRestarting { .. } => Kind::Conflict,
-            Self::InvalidName { .. } | Self::SameName | Self::Invalid { .. } => Kind::Invalid,
+            Self::ExecGone { .. } => Kind::NotFound,
+            Self::InvalidName { .. }
+            | Self::SameName
+            | Self::DetachKeys { .. }
+            | Self::Invalid { .. } => Kind::Invalid,
             Self::Shim { .. }
             | Self::ShimUnreachable { .. }
             | Self::ShimConnect { .. }
@@ -366,9 +374,9 @@ pub enum ExecError {
     NotFound { id: String },
     #[error(transparent)]
     Container(#[from] ControlError),
-    #[error("Error: Exec command {id} is already running")]
+    #[error("exec command {id} is already running")]
     AlreadyRunning { id: String },
-    #[error("Error: Exec command {id} has already run")]
+    #[error("exec command {id} has already run")]
     HasRun { id: String },
     #[error("{}", failure.message)]
     Runtime { failure: shim::protocol::Failure },

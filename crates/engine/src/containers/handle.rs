@@ -14,7 +14,7 @@ use super::requests::{
     UpdateContainer,
 };
 use super::view::{Phase, View};
-use super::{ContainerId, top};
+use super::{ContainerId, blocking, top, users};
 use crate::exec::{ExecId, ExecSpec, ExecView};
 use shim::protocol;
 
@@ -343,11 +343,31 @@ impl Container {
         self.ask_control(|reply| Message::NetworkNamespace { reply }).await
     }
 
-    pub(crate) async fn create_exec(&self, spec: ExecSpec) -> Result<ExecId, ExecError> {
+    pub(crate) async fn create_exec(
+        &self,
+        named: &str,
+        spec: ExecSpec,
+    ) -> Result<ExecId, ExecError> {
         if spec.arguments.is_empty() {
             return Err(ExecError::NoCommand);
         }
-        Ok(self.ask_control(|reply| Message::CreateExec { spec, reply }).await?)
+        self.check_user(&spec).await?;
+        let created = self.ask_control(|reply| Message::CreateExec { spec, reply }).await;
+        created.map_err(|error| match error {
+            ControlError::IsPaused { .. } => ControlError::IsPaused { id: named.to_owned() }.into(),
+            other => other.into(),
+        })
+    }
+
+    /// Somebody whom the container does not know is refused early.
+    async fn check_user(&self, spec: &ExecSpec) -> Result<(), ControlError> {
+        let view = self.view();
+        let Some(user) = spec.user.clone().filter(|_| view.state.phase == Phase::Running) else {
+            return Ok(());
+        };
+        let pid = view.state.pid;
+        let checked = blocking(move || users::check(pid, &user)).await;
+        checked.map_err(|reason| ControlError::Invalid { reason })
     }
 
     pub(crate) fn exec_view(&self, id: &str) -> Result<ExecView, ExecError> {

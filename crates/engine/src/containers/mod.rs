@@ -24,6 +24,7 @@ pub mod spec;
 mod start;
 pub(crate) mod supervisor;
 mod top;
+mod users;
 pub mod view;
 mod wait;
 mod warnings;

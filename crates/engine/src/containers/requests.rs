@@ -165,11 +165,16 @@ const DEFAULT_DETACH_KEYS: &[u8] = &[16, 17];
 pub(crate) fn detach_keys(text: Option<&str>, has_terminal: bool) -> Result<Vec<u8>, String> {
     let keys = match text {
         None | Some("") => Ok(DEFAULT_DETACH_KEYS.to_vec()),
-        Some(text) => text.split(',').map(key).collect::<Option<Vec<u8>>>().ok_or_else(|| {
-            format!("Invalid escape keys ({text}) provided: Unknown character: '{text}'")
-        }),
+        Some(text) => {
+            parse_keys(text).ok_or_else(|| format!("Invalid escape keys ({text}) provided"))
+        }
     }?;
     Ok(if has_terminal { keys } else { Vec::new() })
+}
+
+/// The bytes of a sequence in Docker's spelling; `None` if it is none.
+pub fn parse_keys(text: &str) -> Option<Vec<u8>> {
+    text.split(',').map(key).collect()
 }
 
 fn key(text: &str) -> Option<u8> {

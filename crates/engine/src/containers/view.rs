@@ -34,6 +34,7 @@ pub struct View {
     pub cgroup_paths: Arc<[PathBuf]>,
     pub mounts: Arc<[MountView]>,
     pub restart_count: u32,
+    /// Those that run, or are to run.
     pub execs: Vec<ExecId>,
     /// Where its log can be read.
     pub log: LogPlace,

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use fail_points::{Point, pass};
-use shim::protocol::{self, Answer, AttachOptions, FailureKind};
+use shim::protocol::{self, Answer, AttachOptions, Failure, FailureKind};
 
 use super::super::errors::{ControlError, ExecError};
 use super::super::handle::refuse_control;
@@ -94,10 +94,7 @@ impl Supervisor {
             }
             Ok(other) => Err(self.unexpected(&other).into()),
             Err(ControlError::Shim { failure }) => {
-                exec.exit_code = Some(match failure.kind {
-                    FailureKind::ProgramNotFound => 127,
-                    _ => 126,
-                });
+                exec.exit_code = Some(exit_code_of(&failure));
                 Err(ExecError::Runtime { failure })
             }
             Err(error) => Err(error.into()),
@@ -157,6 +154,19 @@ impl Supervisor {
                 exec.exit_code.get_or_insert(137);
             }
         }
+    }
+}
+
+/// The exit code of a process that could not be made, which Docker finds in the words of why.
+fn exit_code_of(failure: &Failure) -> i32 {
+    let says = |words: &str| failure.message.to_lowercase().contains(words);
+    match failure.kind {
+        FailureKind::ProgramNotFound => 127,
+        FailureKind::ProgramNotExecutable => 126,
+        _ if says("permission denied") => 126,
+        _ if says("no such file or directory") => 127,
+        _ if says("unable to find user") || says("unable to find group") => 126,
+        _ => 128,
     }
 }
 

@@ -495,7 +495,9 @@ impl Supervisor {
             stdin: streams.stdin && self.record.spec.process.stdin_open,
             stdout: streams.stdout,
             stderr: streams.stderr,
-            detach_keys: keys.map_err(|reason| ControlError::Invalid { reason })?,
+            detach_keys: keys.map_err(|_| ControlError::DetachKeys {
+                keys: streams.detach_keys.clone().unwrap_or_default(),
+            })?,
             early_input: stream.early_input.clone(),
         };
         self.tell("attach", []);
@@ -517,7 +519,15 @@ impl Supervisor {
     ) -> Result<(), ControlError> {
         let tells = exec.is_none();
         self.need_process()?;
-        self.call(protocol::Request::Resize { exec, rows, columns }, Vec::new()).await?;
+        let id = exec.clone().unwrap_or_default();
+        let resized =
+            self.call(protocol::Request::Resize { exec, rows, columns }, Vec::new()).await;
+        resized.map_err(|error| match error {
+            ControlError::Shim { failure } if failure.kind == FailureKind::NotFound => {
+                ControlError::ExecGone { id }
+            }
+            other => other,
+        })?;
         if tells {
             self.tell("resize", [("height", rows.to_string()), ("width", columns.to_string())]);
         }

@@ -153,7 +153,11 @@ pub(super) fn view_of(
             .map_or_else(Arc::default, |link| link.state.cgroup_paths.as_slice().into()),
         mounts: Arc::clone(&record.mounts),
         restart_count: record.restart_count,
-        execs: execs.iter().map(|exec| exec.id.clone()).collect(),
+        execs: execs
+            .iter()
+            .filter(|exec| phase.is_live() && exec.exit_code.is_none())
+            .map(|exec| exec.id.clone())
+            .collect(),
         log: parts.settings.log_paths(id).place(&record.spec.log),
         hostname_path: folder.join("hostname"),
         hosts_path: folder.join("hosts"),
