@@ -5,9 +5,7 @@ use std::time::Duration;
 use docker_api::NOTICE_HEADER;
 use docker_api::containers::{ContainerPruneReport, UpdateRequest, UpdateResponse};
 use engine::containers::spec::RestartPolicy;
-use engine::containers::{
-    Outcome, RemoveOptions, StopOptions, Stopped, UpdateContainer, View,
-};
+use engine::containers::{Outcome, RemoveOptions, StopOptions, Stopped, UpdateContainer, View};
 use engine::events::ObjectKind;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};

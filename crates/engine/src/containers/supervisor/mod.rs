@@ -351,9 +351,12 @@ impl Supervisor {
         let ending = Ending { ends_before: self.ends, patience: Some(KILL_PATIENCE) };
         let signal = rustix::process::Signal::KILL.as_raw();
         self.tell("kill", [("signal", signal.to_string())]);
-        self.call(protocol::Request::Stop { signal, grace: Some(Duration::ZERO) }, Vec::new())
-            .await?;
-        Ok(Some(ending))
+        let request = protocol::Request::Stop { signal, grace: Some(Duration::ZERO) };
+        match self.call(request, Vec::new()).await {
+            // It ends by itself, and the news of that is on its way.
+            Ok(_) | Err(ControlError::NotRunning { .. }) => Ok(Some(ending)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn signal(&mut self, named: &str, signal: i32) -> Result<(), ControlError> {
