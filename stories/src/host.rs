@@ -380,6 +380,31 @@ impl Host {
         daemon.wait().expect("it is our child");
     }
 
+    /// `kill -9` of the daemon, and a start of the next one, for which nobody waits. An error
+    /// if there was none to kill.
+    pub(crate) fn kill_and_launch_daemon(&self) -> Result<(), String> {
+        let mut daemon = self.daemon.borrow_mut().take().expect("the daemon was started");
+        let ended = daemon.try_wait().expect("it is our child");
+        if ended.is_some() {
+            return Err(format!("the daemon had ended by itself: {}", self.last_words()));
+        }
+        daemon.kill().expect("it is our child");
+        daemon.wait().expect("it is our child");
+        *self.daemon.borrow_mut() = Some(self.spawn_daemon());
+        Ok(())
+    }
+
+    /// Waits until the daemon answers; starts one if there is none.
+    #[track_caller]
+    pub(crate) fn await_daemon(&self) {
+        if self.daemon.borrow().is_none() {
+            return self.start_daemon();
+        }
+        eventually("the daemon to answer", || {
+            http::ask(&self.socket(), "GET", "/_ping", b"").ok().filter(|it| it.status == 200)
+        });
+    }
+
     /// Asks the daemon to end, and waits until it has.
     pub fn stop_daemon(&self) {
         let Some(mut daemon) = self.daemon.borrow_mut().take() else { return };
@@ -567,16 +592,27 @@ impl Host {
     /// Waits until the traces are these, or panics with the difference.
     #[track_caller]
     pub fn expect_traces(&self, expected: &BTreeSet<String>, after: &str) {
-        let end = Instant::now() + LEAVING;
+        if let Err(difference) = self.compare_traces(expected, LEAVING) {
+            panic!("after {after}: {difference}");
+        }
+    }
+
+    /// Waits until the traces are these; says what the difference is if they do not become so.
+    pub(crate) fn compare_traces(
+        &self,
+        expected: &BTreeSet<String>,
+        patience: Duration,
+    ) -> Result<(), String> {
+        let end = Instant::now() + patience;
         loop {
             let traces = self.traces();
             if traces == *expected {
-                return;
+                return Ok(());
             }
             if Instant::now() > end {
                 let more: Vec<_> = traces.difference(expected).collect();
                 let less: Vec<_> = expected.difference(&traces).collect();
-                panic!("after {after}: left behind {more:#?}, missing {less:#?}");
+                return Err(format!("left behind {more:#?}, missing {less:#?}"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

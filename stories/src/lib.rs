@@ -31,6 +31,7 @@ mod network_namespace;
 mod outcome;
 mod patience;
 mod skips;
+mod storm;
 mod terminal;
 pub mod words;
 
@@ -43,4 +44,5 @@ pub use host::{Host, HostBuilder};
 pub use http::Answer;
 pub use outcome::Outcome;
 pub use patience::{PATIENCE, eventually};
+pub use storm::{Storm, StormReport};
 pub use terminal::TerminalClient;

@@ -7,6 +7,7 @@ mod fail_points;
 mod install;
 mod machine;
 mod programs;
+mod storm;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Task {
     Test(check::TestArguments),
     /// Makes each step of a container's life fail, wait and die, and looks for what is left.
     FailPoints,
+    /// Kills the daemon again and again under many clients, and looks for what was lost.
+    Storm(storm::StormArguments),
     /// Measures speed and size against peers and the kernel's own floor.
     Bench(bench::BenchArguments),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::demo(),
         Task::Test(arguments) => check::test(&arguments),
         Task::FailPoints => fail_points::fail_points(),
+        Task::Storm(arguments) => storm::storm(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
     };
     match result {

@@ -28,6 +28,7 @@ mod run;
 mod stats;
 mod stock_client;
 mod stop;
+mod storm;
 mod system;
 mod update;
 mod volumes;
