@@ -28,12 +28,14 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::process::Pid;
 
 use linux::seccomp::{INSTRUCTIONS_MAX, Instruction};
@@ -124,6 +126,14 @@ impl Channel {
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// From now on nobody waits longer than that for a word of the other side, or for room to
+    /// say one.
+    pub(crate) fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        set_socket_timeout(&self.socket, Timeout::Recv, Some(patience))?;
+        set_socket_timeout(&self.socket, Timeout::Send, Some(patience))?;
+        Ok(())
     }
 
     /// Says something. `Ok` even if the other side has gone: it will not miss it.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use oci::runtime::{Process, Spec};
 
@@ -79,6 +80,9 @@ pub struct ExecRequest<'a> {
     /// As in [`CreateRequest::preserved_descriptors`].
     pub preserved_descriptors: u32,
     pub sub_cgroup: SubCgroup,
+    /// How long the process may take for each step on its way to its program. One that is born
+    /// into a frozen container takes for ever.
+    pub patience: Option<Duration>,
 }
 
 impl<'a> ExecRequest<'a> {
@@ -92,6 +96,7 @@ impl<'a> ExecRequest<'a> {
             keyring: Keyring::default(),
             preserved_descriptors: 0,
             sub_cgroup: SubCgroup::Default,
+            patience: None,
         }
     }
 }

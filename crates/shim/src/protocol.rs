@@ -211,6 +211,22 @@ pub struct State {
     pub unheard_stop_signal: Option<i32>,
 }
 
+impl State {
+    /// Of a container of which nothing is known but that its shim lives.
+    pub fn starting() -> Self {
+        serde_json::from_value(serde_json::json!({
+            "version": VERSION,
+            "phase": Phase::Starting,
+            "shim_pid": 0,
+            "pid": 0,
+            "oom_killed": false,
+            "restart_count": 0,
+            "stop_requested": false,
+        }))
+        .expect("the rest has defaults")
+    }
+}
+
 /// An additional process in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecState {

@@ -29,6 +29,7 @@ mod stats;
 mod stock_client;
 mod stop;
 mod storm;
+mod stuck;
 mod system;
 mod update;
 mod volumes;

@@ -15,7 +15,7 @@ use super::record::{self, Record, RecordedPhase};
 use super::requests::{CreateContainer, Created};
 use super::spec::{ContainerSpec, IpcMode, PidMode};
 use super::supervisor::{self, blocking};
-use super::{ContainerId, links, mounts, warnings};
+use super::{ContainerId, draft, links, mounts, warnings};
 use crate::engine::Parts;
 use crate::events::ObjectKind;
 use crate::metadata::CONTAINERS;
@@ -132,6 +132,14 @@ async fn make(
         health: None,
         unheard_stop_signal: None,
     };
+    if record.spec.remove_at_end
+        && let Err(source) = draft::write(parts, &record)
+    {
+        mounts::undo(parts, &resolved).await;
+        undo_folders(parts, id).await;
+        let path = parts.settings.container_folder(id);
+        return Err(CreateError::Folder { path, source });
+    }
     let mut recording = Some(parts.metadata.begin_put(CONTAINERS, id.as_str(), record.encode()));
     // A container that goes at its end is made to be started, and its start waits for its
     // record: nothing runs that is on no record, and one wait for the disk is not in the way.

@@ -281,10 +281,10 @@ pub enum ControlError {
     AttachRestarting { named: String },
     #[error("{reason}")]
     Invalid { reason: String },
-    #[error(
-        "container {id} did not end within {seconds} s of SIGKILL (it is in the kernel: state D)"
-    )]
-    Stuck { id: String, seconds: u64 },
+    #[error("container {id} did not end within {seconds} s of SIGKILL: waiting for {what}")]
+    Stuck { id: String, seconds: u64, what: String },
+    #[error("container {id} has no time for this: it is being {doing}, and was for {seconds} s")]
+    Busy { id: String, seconds: u64, doing: &'static str },
     #[error("{}", failure.message)]
     Shim { failure: shim::protocol::Failure },
     #[error("cannot reach the supervisor of container {id}")]
@@ -322,6 +322,7 @@ impl Explain for ControlError {
             | Self::ShimConnect { .. }
             | Self::Record { .. }
             | Self::Stuck { .. }
+            | Self::Busy { .. }
             | Self::Processes { .. } => Kind::Internal,
         }
     }

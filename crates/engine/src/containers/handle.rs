@@ -1,7 +1,7 @@
 //! A handle on a container: sends requests to its owner, and reads what that publishes.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
@@ -14,13 +14,19 @@ use super::requests::{
     UpdateContainer,
 };
 use super::view::{Phase, View};
-use super::{ContainerId, blocking, top, users};
+use super::{ContainerId, blocking, stuck, top, users};
 use crate::exec::{ExecId, ExecSpec, ExecView};
 use shim::protocol;
 
 /// How long a process may take to end after SIGKILL before it is reported as stuck: only one
 /// in an uninterruptible sleep does.
-pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(30);
+///
+/// With Docker's grace of 10 s before it, whoever stops such a container hears so within 30 s.
+pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a request may wait for its turn and its answer, behind whatever its container's owner
+/// does meanwhile. Longer than any of the owner's own waits but a start's and a removal's.
+const TURN_PATIENCE: Duration = Duration::from_secs(25);
 
 /// How long somebody who wants to see a container waits for its shim's word.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(2);
@@ -43,6 +49,21 @@ pub(crate) struct Container {
     snapshot: watch::Receiver<Snapshot>,
     /// Held by whoever has its file system mounted while it does not run.
     files: FilesLock,
+    doing: Doing,
+}
+
+/// What a container's owner does now, for whoever waits for it in vain.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doing(Arc<Mutex<Option<&'static str>>>);
+
+impl Doing {
+    pub(super) fn set(&self, doing: Option<&'static str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+    }
+
+    fn now(&self) -> &'static str {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or("served in turn")
+    }
 }
 
 /// A request with the place for its answer.
@@ -137,6 +158,29 @@ pub(super) enum Message {
     ShimGone {
         generation: u64,
     },
+    /// A shim that had not answered does.
+    Watched {
+        generation: u64,
+        state: Box<protocol::State>,
+        watch: shim::client::Watch,
+    },
+}
+
+impl Message {
+    /// What happens to the container meanwhile, as in "it is being …".
+    pub(super) fn doing(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "started",
+            Self::Stop { .. } | Self::End { .. } => "stopped",
+            Self::Signal { .. } => "signalled",
+            Self::Pause { .. } => "paused",
+            Self::Unpause { .. } => "unpaused",
+            Self::Remove { .. } => "removed",
+            Self::StartExec { .. } => "entered by an additional process",
+            Self::Shim { .. } | Self::ShimGone { .. } | Self::Watched { .. } => "cleaned up after",
+            _ => "asked something else",
+        }
+    }
 }
 
 pub(super) type Reply<T, E> = oneshot::Sender<Result<T, E>>;
@@ -154,8 +198,9 @@ impl Container {
         id: ContainerId,
         queue: mpsc::Sender<Message>,
         snapshot: watch::Receiver<Snapshot>,
+        doing: Doing,
     ) -> Self {
-        Self { id, queue, snapshot, files: FilesLock::default() }
+        Self { id, queue, snapshot, doing, files: FilesLock::default() }
     }
 
     pub(crate) fn id(&self) -> &ContainerId {
@@ -185,7 +230,14 @@ impl Container {
         &self,
         message: impl FnOnce(Reply<T, ControlError>) -> Message,
     ) -> Result<T, ControlError> {
-        self.ask(message).await.unwrap_or_else(|| Err(self.gone().into()))
+        match tokio::time::timeout(TURN_PATIENCE, self.ask(message)).await {
+            Ok(answer) => answer.unwrap_or_else(|| Err(self.gone().into())),
+            Err(_) => Err(ControlError::Busy {
+                id: self.id.to_string(),
+                seconds: TURN_PATIENCE.as_secs(),
+                doing: self.doing.now(),
+            }),
+        }
     }
 
     /// Waits until nobody has its files mounted.
@@ -283,12 +335,10 @@ impl Container {
     }
 
     async fn end(&self) -> Result<(), ControlError> {
-        match self.ask(|reply| Message::End { reply }).await {
-            Some(ending) => match ending? {
-                Some(ending) => self.await_end(ending).await,
-                None => Ok(()),
-            },
-            None => Ok(()),
+        match self.ask_control(|reply| Message::End { reply }).await {
+            Ok(Some(ending)) => self.await_end(ending).await,
+            Ok(None) | Err(ControlError::Lookup(LookupError::NotFound { .. })) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -305,6 +355,7 @@ impl Container {
             Err(_) => Err(ControlError::Stuck {
                 id: self.id.to_string(),
                 seconds: KILL_PATIENCE.as_secs(),
+                what: stuck::what_holds(self.view().state.pid),
             }),
         }
     }

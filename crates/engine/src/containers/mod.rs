@@ -5,6 +5,7 @@
 
 mod bundle;
 mod create;
+mod draft;
 pub mod errors;
 pub(crate) mod files;
 pub(crate) mod handle;
@@ -22,6 +23,7 @@ mod restore;
 mod size;
 pub mod spec;
 mod start;
+mod stuck;
 pub(crate) mod supervisor;
 mod top;
 mod users;

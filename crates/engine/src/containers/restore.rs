@@ -16,22 +16,33 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fail_points::{Point, pass};
 use shim::client::{ConnectError, Watch};
 
 use super::ContainerId;
+use super::draft;
 use super::handle::Container;
 use super::record::{Record, RecordedPhase};
 use super::requests::RemoveOptions;
 use super::spec::RestartPolicy;
-use super::supervisor::{self, Running, ShimLink, blocking, timestamp};
+use super::supervisor::{self, Running, ShimLink, blocking, talk, timestamp};
 use super::{missed, start};
 use crate::engine::Parts;
 use crate::metadata::{CONTAINERS, MetadataError};
 
 /// The exit code of a container that was lost with the host. Docker's.
 const LOST_EXIT_CODE: i32 = 255;
+
+/// How long one shim may take to answer an engine that starts, and all that do not answer
+/// together; but each has the shortest time of all.
+const SHIM_PATIENCE_MAX: Duration = Duration::from_secs(1);
+const SHIMS_PATIENCE: Duration = Duration::from_secs(3);
+const SHIM_PATIENCE_MIN: Duration = Duration::from_millis(50);
+
+/// How long a container that nobody knows may take for each step of its end.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes every container whole again, and removes what belongs to none.
 pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
@@ -42,11 +53,12 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
         blocking(move || {
             pass(Point::RestoreOrphans);
             remove_orphans(&parts, &known);
+            let until = Instant::now() + SHIMS_PATIENCE;
             let mut missed = Vec::new();
             let mut found = Vec::with_capacity(records.len());
             for record in records {
                 let known = missed::Known::of(&record);
-                let (record, running) = find(&parts, record);
+                let (record, running) = find(&parts, record, until);
                 missed.extend(known.compare(&parts, &record, running.as_ref()));
                 found.push((record, running));
             }
@@ -127,7 +139,7 @@ async fn resume(container: Container, removes_itself: bool, wants_restart: bool)
 
 fn read_records(parts: &Parts) -> Result<Vec<Record>, MetadataError> {
     let records = parts.metadata.all(CONTAINERS)?;
-    Ok(records
+    let mut known: Vec<Record> = records
         .into_iter()
         .filter_map(|(id, bytes)| match serde_json::from_slice(&bytes) {
             Ok(record) => Some(record),
@@ -137,7 +149,12 @@ fn read_records(parts: &Parts) -> Result<Vec<Record>, MetadataError> {
                 None
             }
         })
-        .collect())
+        .collect();
+    for record in draft::read_all(parts, &known) {
+        record_end(parts, &record);
+        known.push(record);
+    }
+    Ok(known)
 }
 
 /// Whether a container that has ended starts with the engine.
@@ -156,7 +173,9 @@ fn wants_restart(record: &Record) -> bool {
 }
 
 /// Finds out how a container is.
-fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
+///
+/// A shim that does not answer is no reason to wait: it is there, and is asked again later.
+fn find(parts: &Parts, mut record: Record, until: Instant) -> (Record, Option<Running>) {
     let id = ContainerId::from_record(&record.id);
     let folder = parts.settings.run_folder(&id);
     if parts.images.snapshot(id.as_str()).is_err() {
@@ -173,10 +192,15 @@ fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
         }
         return (record, None);
     }
-    match watch(&folder) {
+    match watch(&folder, until) {
         Ok((state, watch)) => {
-            let running = adopt(parts, &record, &folder, state, watch);
+            let running = adopt(parts, &record, &folder, state, Some(watch));
             pass(Point::RestoreAdopted);
+            (record, Some(running))
+        }
+        Err(reason) if shim::client::is_alive(&folder) => {
+            tracing::warn!(container = %id, reason, "a container's supervisor does not answer");
+            let running = adopt(parts, &record, &folder, talk::silent_state(&folder), None);
             (record, Some(running))
         }
         Err(reason) => {
@@ -187,11 +211,14 @@ fn find(parts: &Parts, mut record: Record) -> (Record, Option<Running>) {
     }
 }
 
-fn watch(folder: &Path) -> Result<(shim::protocol::State, Watch), String> {
-    let connection = shim::client::connect(folder).map_err(|error| match error {
-        ConnectError::Gone { .. } => "its supervisor has left".to_owned(),
-        error @ ConnectError::Connect { .. } => errors::chain(&error),
-    })?;
+fn watch(folder: &Path, until: Instant) -> Result<(shim::protocol::State, Watch), String> {
+    let left = until.saturating_duration_since(Instant::now());
+    let deadline = left.clamp(SHIM_PATIENCE_MIN, SHIM_PATIENCE_MAX);
+    let connection =
+        shim::client::connect_within(folder, deadline).map_err(|error| match error {
+            ConnectError::Gone { .. } => "its supervisor has left".to_owned(),
+            error @ ConnectError::Connect { .. } => errors::chain(&error),
+        })?;
     connection.watch().map_err(|error| errors::chain(&error))
 }
 
@@ -200,7 +227,7 @@ fn adopt(
     record: &Record,
     folder: &Path,
     state: shim::protocol::State,
-    watch: Watch,
+    watch: Option<Watch>,
 ) -> Running {
     let attachment = start::read_attachment(folder);
     if let Some(attachment) = &attachment
@@ -328,17 +355,19 @@ fn remove_orphans(parts: &Parts, known: &HashSet<String>) {
 
 /// Ends a container that nobody knows: its shim is told to, or it is done for a dead one.
 fn end_orphan(folder: &Path) {
-    if let Ok((_, mut watch)) = shim::client::connect(folder)
+    if let Ok((_, mut watch)) = shim::client::connect_within(folder, ORPHAN_PATIENCE)
         .map_err(drop)
         .and_then(|connection| connection.watch().map_err(drop))
     {
         let stop = shim::protocol::Request::Stop {
             signal: rustix::process::Signal::KILL.as_raw(),
-            grace: Some(std::time::Duration::ZERO),
+            grace: Some(Duration::ZERO),
         };
-        let asked = shim::client::connect(folder).map(|mut link| link.call(&stop, &[]));
+        let asked = shim::client::connect_within(folder, ORPHAN_PATIENCE)
+            .map(|mut link| link.call(&stop, &[]));
         if matches!(asked, Ok(Ok(_))) {
-            // Until it has left.
+            // Until it has left, or it is clear that it does not. Then the next engine tries again.
+            let _ = watch.set_deadline(ORPHAN_PATIENCE);
             while let Ok(Some(_)) = watch.next_event() {}
         }
     }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fail_points::{Point, pass, reach};
-use shim::client::{LaunchError, Launched, StartDescriptors};
+use shim::client::{CleanUpError, LaunchError, Launched, StartDescriptors};
 use shim::protocol::{self, AttachOptions, Failure, FailureKind, Launch};
 
 use super::bundle::{self, EtcFiles, Ingredients, Joined};
@@ -214,7 +214,7 @@ impl Start {
             has_own_network.then(|| PathBuf::from(format!("/proc/{}/ns/net", state.pid)));
         Running {
             link: ShimLink { folder: folder.to_owned(), state, attachment, network_namespace },
-            watch,
+            watch: Some(watch),
             mounts: Arc::clone(&self.record.mounts),
         }
     }
@@ -580,13 +580,17 @@ pub(super) fn read_attachment(folder: &Path) -> Option<network::AttachmentRecord
     serde_json::from_slice(&text).ok()
 }
 
-/// Ends what a dead shim's container left, and says how it ended.
-pub(super) async fn clean_up_after(folder: &Path, known: protocol::State) -> protocol::State {
+/// Ends what a dead shim's container left, and says how it ended. Nothing, if the shim lives.
+pub(super) async fn clean_up_after(
+    folder: &Path,
+    known: protocol::State,
+) -> Option<protocol::State> {
     let folder = folder.to_owned();
     let cleaned = blocking(move || shim::client::clean_up(&folder)).await;
     let mut state = known;
     match cleaned {
         Ok(cleaned) => state = cleaned.last_state.unwrap_or(state),
+        Err(CleanUpError::ShimLives { .. }) => return None,
         Err(error) => tracing::error!(
             error = errors::chain(&error),
             "cannot clean up after a supervisor that died"
@@ -599,7 +603,7 @@ pub(super) async fn clean_up_after(folder: &Path, known: protocol::State) -> pro
         state.finished_at = i64::try_from(jiff::Timestamp::now().as_nanosecond()).ok();
     }
     state.pid = 0;
-    state
+    Some(state)
 }
 
 impl From<RestartPolicy> for protocol::RestartPolicy {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use linux::namespaces::Namespaces;
 use linux::process::{Cloned, clone_process};
@@ -20,7 +21,7 @@ use super::agent::Newcomer;
 use super::create::{check_preserved, child_stdio};
 use super::detour::Detour;
 use super::watch::Awaited;
-use super::{Container, ExecError, FurtherFilter, affinity, midwife, reap, watch};
+use super::{Container, ExecError, FurtherFilter, affinity, midwife, reap, reap_within, watch};
 
 /// A further process of a container. A child of the calling process.
 #[derive(Debug)]
@@ -53,6 +54,11 @@ impl Container {
         plan::check_process("process", request.process)?;
         let (channel, child_channel) =
             Channel::pair().map_err(ProcessError::system("make a channel to the process"))?;
+        if let Some(patience) = request.patience {
+            channel
+                .set_patience(patience)
+                .map_err(ProcessError::system("set a deadline for the process"))?;
+        }
         let filter = self.filter.for_further_process()?;
         let mut entry = self.cgroup.entry(&request.sub_cgroup, self.pid)?;
         // An ordinary user has no way back from a detour: neither from another user namespace,
@@ -224,9 +230,12 @@ impl Container {
         });
         if result.is_err() {
             let _ = rustix::process::pidfd_send_signal(&process.pidfd, Signal::KILL);
-            reap(process.pidfd.as_fd());
+            // A frozen one does not notice that it was killed; it is reaped with the container.
+            if !reap_within(process.pidfd.as_fd(), DEATH_PATIENCE) {
+                self.remember(&process.pidfd)?;
+            }
         }
-        result?;
+        result.map_err(say_what_hangs)?;
         self.remember(&process.pidfd)?;
         Ok(process)
     }
@@ -240,6 +249,21 @@ impl Container {
         Ok(())
     }
 }
+
+/// A step for which patience has run out.
+fn say_what_hangs(error: ProcessError) -> ProcessError {
+    match error {
+        ProcessError::System { source, .. } if source.kind() == io::ErrorKind::WouldBlock => {
+            let doing = "bring the process to its program in time: the container is frozen, or a \
+                         file system of it does not answer";
+            ProcessError::System { doing, source: io::ErrorKind::TimedOut.into() }
+        }
+        other => other,
+    }
+}
+
+/// How long a process that was killed on its way may take to be gone.
+const DEATH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Waits until a process that is to take the first one's place has done so.
 fn await_birth(channel: &Channel, process: &mut ExecProcess) -> Result<(), ProcessError> {

@@ -15,10 +15,12 @@ mod watch;
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use oci::runtime::{
     Capability, Hook, Hooks, LinuxNamespaceType, LinuxSeccomp, PosixRlimit, Process, Spec,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid};
 
@@ -344,6 +346,17 @@ fn reap(pidfd: BorrowedFd<'_>) {
             _ => return,
         }
     }
+}
+
+/// As [`reap`], but not for ever; whether it has ended.
+fn reap_within(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
+    let patience = Timespec::try_from(patience).expect("a few seconds are a short time");
+    let mut waiting = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let has_ended = matches!(poll(&mut waiting, Some(&patience)), Ok(1..));
+    if has_ended {
+        reap(pidfd);
+    }
+    has_ended
 }
 
 fn hooks_of(spec: &Spec, of: fn(&Hooks) -> &Option<Vec<Hook>>) -> Vec<Hook> {

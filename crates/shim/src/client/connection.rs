@@ -17,8 +17,12 @@ use crate::protocol::{Answer, Event, Failure, FailureKind, Request, State, files
 use crate::wire::{self, FrameDecoder, FrameError};
 
 /// How long a shim may take to answer. It answers everything without waiting for anybody but
-/// the kernel; what takes longest is an exec into a container that has no processor time.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// the kernel. One that does not is stopped, or has no processor time.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long it may take for an additional process: that has to come to its program first, for
+/// which the shim has a deadline itself.
+const EXEC_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Bytes read at once. An answer is a few hundred.
 const READ_BYTES: usize = 4096;
@@ -51,7 +55,7 @@ pub enum CallError {
     /// It left or died before it answered.
     #[error("the container's shim went away without an answer")]
     Gone,
-    #[error("the container's shim has not answered for {} s", .0.as_secs())]
+    #[error("the container's shim has not answered for {:.1} s", .0.as_secs_f64())]
     Deadline(Duration),
     #[error("cannot talk to the container's shim")]
     Talk { source: io::Error },
@@ -92,8 +96,13 @@ impl FailureKind {
 /// The socket is reached through a descriptor of the folder: a Unix socket's path may have
 /// 108 bytes only, and an exec root with a 64-digit id in it soon has more.
 pub fn connect(folder: &Path) -> Result<Connection, ConnectError> {
-    match open_socket(folder) {
-        Ok(socket) => Ok(Connection::over(UnixStream::from(socket))),
+    connect_within(folder, ANSWER_DEADLINE)
+}
+
+/// As [`connect`], with another deadline for this and for each answer.
+pub fn connect_within(folder: &Path, deadline: Duration) -> Result<Connection, ConnectError> {
+    match open_socket(folder, deadline) {
+        Ok(socket) => Ok(Connection::over(UnixStream::from(socket), deadline)),
         Err(Errno::NOENT | Errno::CONNREFUSED) => {
             Err(ConnectError::Gone { folder: folder.to_owned() })
         }
@@ -103,7 +112,7 @@ pub fn connect(folder: &Path) -> Result<Connection, ConnectError> {
     }
 }
 
-fn open_socket(folder: &Path) -> rustix::io::Result<OwnedFd> {
+fn open_socket(folder: &Path, deadline: Duration) -> rustix::io::Result<OwnedFd> {
     let directory = rustix::fs::open(
         folder,
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -118,8 +127,8 @@ fn open_socket(folder: &Path) -> rustix::io::Result<OwnedFd> {
         None,
     )?;
     // It bounds `connect` as well, which waits while the backlog is full.
-    set_socket_timeout(&socket, Timeout::Send, Some(ANSWER_DEADLINE))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_DEADLINE))?;
+    set_socket_timeout(&socket, Timeout::Send, Some(deadline))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(deadline))?;
     rustix::net::connect(&socket, &address)?;
     Ok(socket)
 }
@@ -134,8 +143,8 @@ pub struct Connection {
 
 impl Connection {
     /// A connection over a stream whose deadlines are set.
-    fn over(stream: UnixStream) -> Self {
-        Self { stream, decoder: FrameDecoder::new(), deadline: ANSWER_DEADLINE }
+    fn over(stream: UnixStream, deadline: Duration) -> Self {
+        Self { stream, decoder: FrameDecoder::new(), deadline }
     }
 
     /// A connection over one end of a socket pair, with a deadline of its own.
@@ -152,6 +161,11 @@ impl Connection {
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Answer, CallError> {
+        if matches!(request, Request::Exec(_)) && self.deadline < EXEC_DEADLINE {
+            self.deadline = EXEC_DEADLINE;
+            let patience = Some(self.deadline);
+            self.stream.set_read_timeout(patience).map_err(|source| CallError::Talk { source })?;
+        }
         self.send(request, descriptors)?;
         let mut unexpected = Vec::new();
         self.answer(&mut unexpected)
@@ -234,6 +248,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// From now on [`next_event`](Self::next_event) waits no longer than that.
+    pub fn set_deadline(&self, deadline: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(deadline))
+    }
+
     /// The next event; `None` when the shim has left or died.
     pub fn next_event(&mut self) -> Result<Option<Event>, CallError> {
         read_message(&self.stream, &mut self.decoder, &mut Vec::new()).map_err(

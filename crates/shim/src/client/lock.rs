@@ -42,6 +42,12 @@ pub(super) fn take(folder: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
+/// Whether a shim has the lock, and so the container. It may be busy, or stopped.
+pub fn is_held(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join(files::LAST_WORDS)) else { return false };
+    flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+}
+
 /// Waits for a moment until no shim has the lock; `false` if one keeps it.
 pub(super) fn await_release(folder: &Path) -> io::Result<bool> {
     let file = match File::open(folder.join(files::LAST_WORDS)) {

@@ -14,8 +14,9 @@ use std::io;
 use std::path::Path;
 
 pub use cleanup::{CleanUpError, CleanedUp, clean_up};
-pub use connection::{CallError, ConnectError, Connection, Watch, connect};
+pub use connection::{CallError, ConnectError, Connection, Watch, connect, connect_within};
 pub use launch::{LaunchError, Launched, Program, StartDescriptors, launch};
+pub use lock::is_held as is_alive;
 pub use nursery::Shim;
 
 use crate::protocol::{State, files};

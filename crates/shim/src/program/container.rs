@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use errors::chain;
 use fail_points::{Point, reach};
@@ -25,6 +26,10 @@ const CREATE_PREFIX: &str = "failed to create task for container: failed to crea
 /// The same for an additional process.
 const EXEC_PREFIX: &str =
     "OCI runtime exec failed: exec failed: unable to start container process: ";
+
+/// How long an additional process may take for each step on its way to its program. Nobody else
+/// is served meanwhile, and whoever asked for it gives up a little later.
+const EXEC_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Sets the container up, right up to executing its program, and its streams.
 pub(crate) fn create(
@@ -97,6 +102,7 @@ pub(crate) fn exec(
     let request = ExecRequest {
         user: request.user.as_deref(),
         additional_groups: &request.additional_groups,
+        patience: Some(EXEC_PATIENCE),
         ..ExecRequest::new(&process, process_stdio)
     };
     let mut started = container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))?;

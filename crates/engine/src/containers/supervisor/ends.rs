@@ -156,7 +156,10 @@ impl Supervisor {
     /// The shim is gone without a word: so is the container, and somebody has to say so.
     pub(super) async fn bury_shim(&mut self) -> bool {
         let Some(link) = &self.link else { return false };
-        let state = start::clean_up_after(&link.folder, link.state.clone()).await;
+        let Some(state) = start::clean_up_after(&link.folder, link.state.clone()).await else {
+            self.watch_again();
+            return false;
+        };
         let restarts = match self.record.spec.restart {
             RestartPolicy::Always | RestartPolicy::UnlessStopped => !state.stop_requested,
             RestartPolicy::OnFailure { retries_max } => {

@@ -14,7 +14,7 @@
 mod ends;
 mod execs;
 mod health;
-mod talk;
+pub(super) mod talk;
 mod tell;
 
 use std::os::fd::OwnedFd;
@@ -27,7 +27,7 @@ use shim::protocol::{self, Answer, AttachOptions, FailureKind};
 use tokio::sync::{mpsc, watch};
 
 use super::errors::{ControlError, StartError};
-use super::handle::{Container, Ending, KILL_PATIENCE, Message, Snapshot, refuse_control};
+use super::handle::{Container, Doing, Ending, KILL_PATIENCE, Message, Snapshot, refuse_control};
 use super::health::HealthAction;
 use super::lifecycle::{Decision, Refusal, Request, decide};
 use super::record::{Record, RecordedPhase};
@@ -63,7 +63,8 @@ pub(crate) struct ShimLink {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) link: ShimLink,
-    pub(crate) watch: shim::client::Watch,
+    /// `None`: the shim lives, but does not answer.
+    pub(crate) watch: Option<shim::client::Watch>,
     pub(crate) mounts: Arc<[super::view::MountView]>,
 }
 
@@ -92,6 +93,7 @@ pub(crate) struct Supervisor {
     snapshot: watch::Sender<Snapshot>,
     queue: mpsc::Sender<Message>,
     requests: mpsc::Receiver<Message>,
+    doing: Doing,
 }
 
 /// Gives a container its owner. A running one comes with what `start` (or a restore) made, one
@@ -112,6 +114,7 @@ pub(crate) fn spawn(
         is_gone: false,
     };
     let (sender, snapshot) = watch::channel(first);
+    let doing = Doing::default();
     let mut supervisor = Supervisor {
         parts: Arc::clone(parts),
         id: id.clone(),
@@ -129,20 +132,23 @@ pub(crate) fn spawn(
         snapshot: sender,
         queue: queue.clone(),
         requests,
+        doing: doing.clone(),
     };
     if let Some(running) = running {
         supervisor.take_over(running);
     }
     tokio::spawn(supervisor.run());
-    Container::new(id, queue, snapshot)
+    Container::new(id, queue, snapshot, doing)
 }
 
 impl Supervisor {
     async fn run(mut self) {
         while let Some(message) = self.requests.recv().await {
+            self.doing.set(Some(message.doing()));
             if self.handle(message).await {
                 break;
             }
+            self.doing.set(None);
         }
     }
 
@@ -204,10 +210,16 @@ impl Supervisor {
             Message::ShimGone { generation } if generation == self.generation => {
                 return self.bury_shim().await;
             }
+            Message::Watched { generation, state, watch } if generation == self.generation => {
+                return self.hear_again(*state, watch).await;
+            }
             Message::EndRecorded { generation } if generation == self.generation => {
                 self.tidy().await;
             }
-            Message::Shim { .. } | Message::ShimGone { .. } | Message::EndRecorded { .. } => {}
+            Message::Shim { .. }
+            | Message::ShimGone { .. }
+            | Message::Watched { .. }
+            | Message::EndRecorded { .. } => {}
         }
         false
     }
@@ -282,7 +294,7 @@ impl Supervisor {
         }
         self.link = Some(running.link);
         self.publish();
-        tokio::spawn(talk::forward(running.watch, self.queue.clone(), self.generation));
+        self.follow(running.watch);
     }
 
     /// Takes what a shim says of its container over.

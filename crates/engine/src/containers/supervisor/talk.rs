@@ -1,6 +1,8 @@
 //! Talking with a container's shim.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use shim::client::{CallError, ConnectError};
@@ -62,6 +64,72 @@ impl Supervisor {
             reason: format!("the supervisor of container {} answered {answer:?}", self.id),
         }
     }
+}
+
+/// Between two tries to hear from a shim that does not answer.
+const SILENCE_PAUSE: Duration = Duration::from_millis(500);
+
+impl Supervisor {
+    /// Hears what the shim tells from now on.
+    pub(super) fn follow(&self, watch: Option<shim::client::Watch>) {
+        match watch {
+            Some(watch) => {
+                tokio::spawn(forward(watch, self.queue.clone(), self.generation));
+            }
+            None => self.watch_again(),
+        }
+    }
+
+    /// Tries to hear from a shim that lives but does not answer, until it does or is dead.
+    pub(super) fn watch_again(&self) {
+        let Some(link) = &self.link else { return };
+        tokio::spawn(find_again(link.folder.clone(), self.queue.clone(), self.generation));
+    }
+
+    /// A shim answers again. It may have come to its end meanwhile; `true` if the container is
+    /// gone by that.
+    pub(super) async fn hear_again(
+        &mut self,
+        state: protocol::State,
+        watch: shim::client::Watch,
+    ) -> bool {
+        tracing::info!(container = %self.id, "the container's supervisor answers again");
+        if state.phase == protocol::Phase::Exited {
+            return self.note_end(state).await;
+        }
+        for exec in &state.execs {
+            self.readopt_exec(exec);
+        }
+        self.note_state(state);
+        self.follow(Some(watch));
+        false
+    }
+}
+
+/// Asks a shim for its events until it answers, or is dead.
+async fn find_again(folder: PathBuf, queue: mpsc::Sender<Message>, generation: u64) {
+    loop {
+        tokio::time::sleep(SILENCE_PAUSE).await;
+        let place = folder.clone();
+        let found = blocking(move || {
+            let connection = shim::client::connect(&place).map_err(drop)?;
+            connection.watch().map_err(drop)
+        })
+        .await;
+        let message = match found {
+            Ok((state, watch)) => Message::Watched { generation, state: Box::new(state), watch },
+            Err(()) if shim::client::is_alive(&folder) && !queue.is_closed() => continue,
+            Err(()) => Message::ShimGone { generation },
+        };
+        // The container may be gone, and its owner with it.
+        let _ = queue.send(message).await;
+        return;
+    }
+}
+
+/// What can be known of a shim's container without the shim: what it wrote down last.
+pub(crate) fn silent_state(folder: &Path) -> protocol::State {
+    shim::client::last_state(folder).ok().flatten().unwrap_or_else(protocol::State::starting)
 }
 
 /// Passes what a shim tells on to its container's owner, until the shim leaves.
