@@ -8,6 +8,7 @@ mod install;
 mod machine;
 mod programs;
 mod storm;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Task {
     FailPoints,
     /// Kills the daemon again and again under many clients, and looks for what was lost.
     Storm(storm::StormArguments),
+    /// Runs an earlier build's containers under this build's daemon, and the other way round.
+    Upgrade(upgrade::UpgradeArguments),
     /// Measures speed and size against peers and the kernel's own floor.
     Bench(bench::BenchArguments),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => check::test(&arguments),
         Task::FailPoints => fail_points::fail_points(),
         Task::Storm(arguments) => storm::storm(&arguments),
+        Task::Upgrade(arguments) => upgrade::upgrade(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
     };
     match result {

@@ -27,7 +27,9 @@ use crate::{config_file, engine_id};
 const WORKER_THREADS: usize = 2;
 
 /// How many calls may wait for the disk or the kernel at once.
-const BLOCKING_THREADS_MAX: usize = 64;
+///
+/// Clients that are slow to send or to read an archive hold one each, up to half of these.
+const BLOCKING_THREADS_MAX: usize = 256;
 
 /// A blocking thread that has nothing to do goes soon, and its memory with it.
 const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(5);

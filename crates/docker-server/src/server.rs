@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use engine::Engine;
 use engine::events::ObjectKind;
+use tokio::sync::Semaphore;
 
 use crate::create::Circumstances;
 use crate::host::{self, Cgroups};
 use crate::http::{self, Listener};
 use crate::routes;
+
+/// Clients that are served at once on one socket. Those whose connection has become a raw stream
+/// do not count: their container's supervisor serves them.
+const CONNECTIONS_MAX: usize = 8192;
 
 /// How long to wait before accepting again when the process has no descriptor left: without a
 /// pause it would only spin.
@@ -74,11 +79,15 @@ impl Server {
 
     /// Serves everybody who connects. Returns only by being dropped.
     pub async fn serve(&self, listener: Listener) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
+            // Whoever comes when all are taken waits in the socket's own queue.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok(stream) => {
                     let server = self.clone();
                     tokio::spawn(async move {
+                        let _place = place;
                         http::serve(stream, |request, hijacker| {
                             routes::answer(server.clone(), request, hijacker)
                         })

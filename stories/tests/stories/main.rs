@@ -11,6 +11,7 @@ mod exec;
 mod fail_points;
 mod flags;
 mod health;
+mod hostile;
 mod images;
 mod init;
 mod inspect;
@@ -32,6 +33,7 @@ mod storm;
 mod stuck;
 mod system;
 mod update;
+mod upgrade;
 mod volumes;
 mod why;
 

@@ -8,13 +8,31 @@ use futures_util::Stream;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 /// How many pieces wait for a slow client before the writer waits as well.
 const PIECES_WAITING_MAX: usize = 8;
 
 /// Pieces smaller than this are gathered before they are sent.
 const PIECE_BYTES_MIN: usize = 64 << 10;
+
+/// How many bodies may be read and written by blocking code at once. Each has a thread for as
+/// long as its client likes, and there must be some left for everybody else.
+const LONG_BODIES_MAX: usize = 128;
+
+static LONG_BODIES: Semaphore = Semaphore::const_new(LONG_BODIES_MAX);
+
+/// A long body's share of the threads, or what is said where there is none left.
+type Share = Option<SemaphorePermit<'static>>;
+
+fn check(share: &Share) -> io::Result<()> {
+    if share.is_some() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{LONG_BODIES_MAX} uploads and downloads are under way: try again when some are done"
+    )))
+}
 
 /// How much of a body that nobody wants is read all the same.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
@@ -40,11 +58,13 @@ pub(crate) struct Frames {
     body: Incoming,
     runtime: Handle,
     rest: Bytes,
+    share: Share,
 }
 
 impl Frames {
     pub(crate) fn new(body: Incoming) -> Self {
-        Self { body, runtime: Handle::current(), rest: Bytes::new() }
+        let share = LONG_BODIES.try_acquire().ok();
+        Self { body, runtime: Handle::current(), rest: Bytes::new(), share }
     }
 
     /// What was not read.
@@ -55,6 +75,7 @@ impl Frames {
 
 impl Read for Frames {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        check(&self.share)?;
         while self.rest.is_empty() {
             match self.runtime.block_on(self.body.frame()) {
                 None => return Ok(0),
@@ -72,6 +93,7 @@ impl Read for Frames {
 pub(crate) struct BlockingWriter {
     sender: mpsc::Sender<Bytes>,
     gathered: Vec<u8>,
+    share: Share,
 }
 
 /// A writer for a thread that may block, and what comes of it.
@@ -80,11 +102,13 @@ pub(crate) fn blocking_writer() -> (BlockingWriter, impl Stream<Item = Bytes> + 
     let pieces = futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece| (piece, receiver))
     });
-    (BlockingWriter { sender, gathered: Vec::new() }, pieces)
+    let share = LONG_BODIES.try_acquire().ok();
+    (BlockingWriter { sender, gathered: Vec::new(), share }, pieces)
 }
 
 impl Write for BlockingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check(&self.share)?;
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= PIECE_BYTES_MIN {
             self.flush()?;

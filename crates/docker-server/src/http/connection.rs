@@ -11,12 +11,13 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use engine::containers::ClientStream;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 
 use super::{Answer, Stream};
@@ -47,8 +48,20 @@ impl Hijacker {
     }
 }
 
+/// How long a client may take for a request's head, and how long its connection may idle before
+/// that. Docker's.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// Serves a connection until it ends. `handle` answers one request.
 pub(crate) async fn serve<H, F>(stream: Stream, handle: H)
+where
+    H: Fn(hyper::Request<Incoming>, Hijacker) -> F + Send + Sync,
+    F: Future<Output = hyper::Response<Answer>> + Send,
+{
+    serve_within(stream, HEAD_TIME_MAX, handle).await;
+}
+
+async fn serve_within<H, F>(stream: Stream, head_time_max: Duration, handle: H)
 where
     H: Fn(hyper::Request<Incoming>, Hijacker) -> F + Send + Sync,
     F: Future<Output = hyper::Response<Answer>> + Send,
@@ -60,6 +73,8 @@ where
         Box::pin(async move { Ok::<_, Infallible>(response.await) })
     });
     let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_time_max)
         // As Docker spells them: scripts look for `Api-Version` in what curl prints.
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
@@ -134,6 +149,21 @@ mod tests {
         let text = talking.await.unwrap();
         serving.await.unwrap();
         text
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_finish_its_head_is_sent_away() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let server = tokio::net::UnixStream::from_std(server).unwrap();
+        client.write_all(b"GET /ping HTTP/1.1\r\nHost: ").unwrap();
+        serve_within(Stream::Unix(server), Duration::from_millis(20), |_, _| async {
+            plain(hyper::StatusCode::OK, "OK")
+        })
+        .await;
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "{text}");
     }
 
     #[tokio::test]

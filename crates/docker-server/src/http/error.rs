@@ -25,6 +25,18 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
+    /// The request's body is longer than what is read.
+    pub(crate) fn too_large(bytes_max: usize) -> Self {
+        let message = format!("the request's body is larger than {} MiB", bytes_max >> 20);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
+    /// The request's body did not come in time.
+    pub(crate) fn too_slow(time_max: std::time::Duration) -> Self {
+        let message = format!("the request's body has not come for {} s", time_max.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, message)
+    }
+
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }

@@ -1,16 +1,18 @@
 //! A request, as handlers see it.
 
 use std::future::Future;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use docker_api::{ApiVersion, Filters, lenient};
 use engine::Engine;
 use engine::containers::ClientStream;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::connection::{Hijack, Hijacker};
 use super::error::{from_filters, from_json};
@@ -18,8 +20,17 @@ use super::{ApiError, Query};
 use crate::Server;
 
 /// The longest document that is read. Docker has no limit; its largest ones, with a thousand
-/// environment variables, have a few hundred KiB.
-const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+/// environment variables, have a few hundred KiB. Read, a document may take twenty times that.
+const DOCUMENT_BYTES_MAX: usize = 4 << 20;
+
+/// How long a client may take to send one.
+const DOCUMENT_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// From this length on, a document waits for others that are as long.
+const LONG_DOCUMENT_BYTES: usize = 512 << 10;
+
+/// How many of those are in memory at once.
+static LONG_DOCUMENTS: Semaphore = Semaphore::const_new(4);
 
 /// A request, as handlers see it.
 pub(crate) struct Request {
@@ -78,7 +89,9 @@ impl Request {
     /// The body as a document, which must be there.
     pub(crate) async fn required_document<T: DeserializeOwned>(&mut self) -> Result<T, ApiError> {
         self.check_content_type()?;
-        let bytes = self.bytes().await?;
+        let (bytes, _permit) = tokio::time::timeout(DOCUMENT_TIME_MAX, self.bytes())
+            .await
+            .map_err(|_| ApiError::too_slow(DOCUMENT_TIME_MAX))??;
         if bytes.trim_ascii().is_empty() {
             return Err(ApiError::invalid("invalid JSON: got EOF while reading request body"));
         }
@@ -104,13 +117,24 @@ impl Request {
         }))
     }
 
-    async fn bytes(&mut self) -> Result<Bytes, ApiError> {
-        match Limited::new(&mut self.body, DOCUMENT_BYTES_MAX).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) => {
-                Err(ApiError::invalid(format!("cannot read the request's body: {error}")))
+    /// The body, and for a long one the permission to have it in memory.
+    async fn bytes(&mut self) -> Result<(Bytes, Option<SemaphorePermit<'static>>), ApiError> {
+        let mut bytes = BytesMut::new();
+        let mut permit = None;
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| {
+                ApiError::invalid(format!("cannot read the request's body: {error}"))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > DOCUMENT_BYTES_MAX {
+                return Err(ApiError::too_large(DOCUMENT_BYTES_MAX));
             }
+            if permit.is_none() && bytes.len() + data.len() > LONG_DOCUMENT_BYTES {
+                permit = LONG_DOCUMENTS.acquire().await.ok();
+            }
+            bytes.extend_from_slice(&data);
         }
+        Ok((bytes.freeze(), permit))
     }
 
     /// Takes the connection: says `head` on it, then lets `serve` have it.

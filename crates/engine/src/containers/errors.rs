@@ -287,6 +287,8 @@ pub enum ControlError {
     Busy { id: String, seconds: u64, doing: &'static str },
     #[error("{}", failure.message)]
     Shim { failure: shim::protocol::Failure },
+    #[error("container {id} runs under the supervisor of another build, which cannot do that")]
+    OtherBuild { id: String },
     #[error("cannot reach the supervisor of container {id}")]
     ShimUnreachable { id: String, source: shim::client::CallError },
     #[error("cannot reach the supervisor of container {id}")]
@@ -317,6 +319,7 @@ impl Explain for ControlError {
             | Self::SameName
             | Self::DetachKeys { .. }
             | Self::Invalid { .. } => Kind::Invalid,
+            Self::OtherBuild { .. } => Kind::NotImplemented,
             Self::Shim { .. }
             | Self::ShimUnreachable { .. }
             | Self::ShimConnect { .. }
@@ -325,6 +328,12 @@ impl Explain for ControlError {
             | Self::Busy { .. }
             | Self::Processes { .. } => Kind::Internal,
         }
+    }
+
+    fn hint(&self) -> Option<String> {
+        matches!(self, Self::OtherBuild { .. }).then(|| {
+            "restart the container to have it run under the present build's supervisor".to_owned()
+        })
     }
 }
 

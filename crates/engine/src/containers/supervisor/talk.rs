@@ -50,6 +50,10 @@ impl Supervisor {
             Unreachable::Call(CallError::Failed(Failure {
                 kind: FailureKind::WrongPhase, ..
             })) => ControlError::NotRunning { id },
+            Unreachable::Call(CallError::Failed(Failure {
+                kind: FailureKind::Unsupported,
+                ..
+            })) => ControlError::OtherBuild { id },
             Unreachable::Call(CallError::Failed(failure)) => ControlError::Shim { failure },
             // It leaves with its container; the news of that is on its way.
             Unreachable::Connect(ConnectError::Gone { .. })
