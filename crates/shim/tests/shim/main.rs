@@ -8,4 +8,5 @@ mod life;
 mod restart;
 mod stop;
 mod streams;
+mod versions;
 mod workshop;
