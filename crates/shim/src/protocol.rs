@@ -363,6 +363,8 @@ pub enum FailureKind {
     NotFound,
     /// A message of a newer protocol.
     Unsupported,
+    /// Ours, or one that this build does not know.
+    #[serde(other)]
     Internal,
 }
 

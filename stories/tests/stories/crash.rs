@@ -166,6 +166,30 @@ fn a_run_in_the_foreground_outlives_the_daemon() {
 }
 
 #[test]
+fn a_run_in_the_foreground_hears_its_exit_code_from_the_next_daemon() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    if std::env::var("CLIENT").is_ok_and(|client| client == "docker") {
+        return Host::skips("the stock client does not ask the next daemon");
+    }
+    let host = Host::start();
+    let mut client = host.spawn("run --interactive --name web busybox sh -c 'read line; exit 3'");
+    eventually("its start", || (!host.answer("ps --quiet").is_empty()).then_some(()));
+    let attached = host.spawn("attach --no-stdin web");
+    // It is attached once it has said so.
+    eventually("the attachment", || host.events("").contains(" attach ").then_some(()));
+
+    host.kill_daemon();
+    client.types("go on\n");
+    client.ends_input();
+    host.start_daemon();
+
+    client.finish().fails_with(3);
+    attached.finish().fails_with(3);
+}
+
+#[test]
 fn a_container_whose_supervisor_is_killed_is_dead_with_a_reason() {
     if !Host::is_wharf_or_skips("dockerd has no supervisor of its own") {
         return;

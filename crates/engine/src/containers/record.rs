@@ -100,3 +100,27 @@ impl Record {
         attributes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record that the first build with containers to keep has written. Never changed: a new
+    /// version gets a file of its own.
+    const FIRST: &str = include_str!("samples/record-1.json");
+
+    #[test]
+    fn the_record_of_an_older_build_is_read_and_keeps_what_it_says() {
+        let record: Record = serde_json::from_str(FIRST).unwrap();
+        assert_eq!((record.name.as_str(), record.phase), ("full", RecordedPhase::Created));
+        assert_eq!(record.spec.limits.memory, Some(100 << 20));
+        assert_eq!(record.mounts.len(), 3);
+        let old: serde_json::Value = serde_json::from_str(FIRST).unwrap();
+        let new: serde_json::Value = serde_json::from_slice(&record.encode()).unwrap();
+        for (name, value) in old["spec"].as_object().unwrap() {
+            let kept = &new["spec"][name];
+            // What was added since has its place inside.
+            assert!(kept == value || kept.is_object() || kept.is_array(), "{name}: {kept}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::io;
 
 use shim::protocol::Event;
-use shim::wire::FrameDecoder;
+use shim::wire::{FrameDecoder, FrameError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
@@ -63,6 +63,11 @@ impl ShimEvents {
             match self.decoder.next_message() {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) => {}
+                // A newer build's. It has been passed over, and its state comes with the next.
+                Err(error @ FrameError::Malformed { .. }) => {
+                    tracing::warn!(%error, "a supervisor told what this build does not know");
+                    continue;
+                }
                 Err(error) => {
                     tracing::error!(%error, "a supervisor sent what is no event");
                     return None;

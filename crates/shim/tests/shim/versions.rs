@@ -4,7 +4,7 @@
 //! never changed; a new version gets a file of its own.
 
 use serde_json::{Value, json};
-use shim::protocol::{Answer, Event, Launch, Request, State};
+use shim::protocol::{Answer, Event, Failure, FailureKind, Launch, Request, State, What};
 
 fn samples() -> Value {
     serde_json::from_str(include_str!("samples/protocol-1.json")).unwrap()
@@ -57,5 +57,7 @@ fn what_a_newer_one_adds_does_no_harm() {
     state["weather"] = json!({ "sun": true });
     assert_eq!(read::<State>(&state).pid, 11);
     let event = json!({ "what": "sneezed", "state": state });
-    assert_eq!(read::<Event>(&event).what, shim::protocol::What::Other);
+    assert_eq!(read::<Event>(&event).what, What::Other);
+    let failure: Failure = read(&json!({ "kind": "bored", "message": "m" }));
+    assert_eq!(failure.kind, FailureKind::Internal);
 }

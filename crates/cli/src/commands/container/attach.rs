@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use docker_api::client::{Client, Request};
-use docker_api::containers::{ContainerInspect, WaitResponse};
+use docker_api::client::{Client, Request, Response};
+use docker_api::containers::ContainerInspect;
 
-use super::run::{attach_request, detach_keys};
+use super::run::{attach_request, detach_keys, end_of};
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::commands::container_path;
 use crate::failure::Failure;
@@ -54,7 +54,8 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     if streams.join(hijacked)? == Ended::Detached {
         return Err(Failure::new("read escape sequence"));
     }
-    let answer: WaitResponse = wait.finish()?.json()?;
+    let waited = wait.finish().and_then(Response::json);
+    let answer = end_of(client, id, waited)?;
     match (answer.error, answer.status_code) {
         (Some(error), _) => Err(Failure::new(error.message)),
         (None, 0) => Ok(()),

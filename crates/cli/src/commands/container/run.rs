@@ -4,8 +4,9 @@
 //! are asked for before it starts, each on a connection of its own.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use docker_api::client::{Client, Request};
+use docker_api::client::{Client, ClientError, Request};
 use docker_api::containers::{ContainerConfig, WaitResponse};
 
 use super::create::{self, STATUS_BEFORE_RUN, with_help};
@@ -112,7 +113,7 @@ impl Attached<'_> {
         if streams.join(hijacked)? == Ended::Detached {
             return Ok(());
         }
-        exit_with(&wait.json()?)
+        exit_with(&end_of(self.client, self.id, wait.json())?)
     }
 
     fn streams(&self, session: &Session) -> Streams {
@@ -149,6 +150,31 @@ pub(crate) fn attach_request(id: &str, streams: &Streams) -> Request<'static> {
 pub(crate) fn wait_request(id: &str, until_removed: bool) -> Request<'static> {
     let condition = if until_removed { "removed" } else { "next-exit" };
     Request::post(container_path(id, "/wait")).query("condition", condition)
+}
+
+/// How long the next daemon may take to come, when the one that we waited with has gone.
+const NEXT_DAEMON_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks for it.
+const NEXT_DAEMON_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a container ended. A daemon that went away while we waited has not taken the container
+/// along, and the next one knows.
+pub(crate) fn end_of(
+    client: &Client,
+    id: &str,
+    waited: Result<WaitResponse, ClientError>,
+) -> Result<WaitResponse, ClientError> {
+    let deadline = Instant::now() + NEXT_DAEMON_PATIENCE;
+    let mut outcome = waited;
+    while Instant::now() < deadline
+        && let Err(ClientError::Receive(_) | ClientError::Send(_) | ClientError::Connect { .. }) =
+            outcome
+    {
+        std::thread::sleep(NEXT_DAEMON_PAUSE);
+        outcome = client.json(Request::post(container_path(id, "/wait")));
+    }
+    outcome
 }
 
 /// Leaves with the container's status.
