@@ -125,6 +125,40 @@ fn restarts_go_on_without_a_daemon() {
 }
 
 #[test]
+fn a_restart_keeps_the_network_even_without_a_daemon() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let go = host.folder("go", &[]);
+    let wait = "while ! [ -e /go/now ]; do sleep 0.01; done; rm /go/now";
+    let script = format!("echo start >> /go/starts; httpd -h /var/www; {wait}; exit 1");
+    let flags = format!("--restart always --publish 8080:80 -v {go}:/go");
+    let container = host.run(&format!("{flags} busybox sh -c '{script}'"));
+    let pid = container.pid();
+    let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+    let before = namespace(pid);
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+
+    host.kill_daemon();
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+    std::fs::write(format!("{go}/now"), "").unwrap();
+    eventually("another run", || {
+        let starts = std::fs::read_to_string(format!("{go}/starts")).unwrap();
+        (starts.lines().count() == 2).then_some(())
+    });
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+    host.start_daemon();
+
+    assert_ne!(container.pid(), pid);
+    assert_eq!(namespace(container.pid()), before);
+    assert_eq!(container.published(80), "0.0.0.0:8080");
+    assert_eq!(host.get("127.0.0.1:8080"), "hello from web\n");
+    container.remove_by_force();
+    assert!(host.refuses("127.0.0.1:8080"));
+}
+
+#[test]
 fn a_removal_that_was_wished_for_at_the_start_happens_after_all() {
     if !Host::is_wharf_or_skips(REASON) {
         return;
