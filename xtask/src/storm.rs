@@ -17,7 +17,7 @@ pub(crate) struct StormArguments {
     /// How many work at the same time.
     #[arg(long, default_value_t = 20)]
     clients: u32,
-    /// How long a daemon lives.
+    /// How long a daemon lives, from its launch to its death.
     #[arg(long, default_value_t = 200)]
     interval_ms: u64,
     /// What the clients do follows from it.
