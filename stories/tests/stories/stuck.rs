@@ -49,6 +49,15 @@ impl Drop for Ice {
     }
 }
 
+/// The children of a process's threads.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let words: Vec<String> = lists.collect();
+    words.iter().flat_map(|list| list.split_whitespace()).filter_map(|id| id.parse().ok()).collect()
+}
+
 /// Does something that must not take longer than that.
 #[track_caller]
 fn within<T>(limit: Duration, what: &str, work: impl FnOnce() -> T) -> T {
@@ -121,6 +130,20 @@ fn nobody_waits_for_ever_for_a_process_in_a_frozen_container() {
 
     fs::write(&freeze, "0").unwrap();
     host.docker("exec stuck echo again").succeeds().prints("again\n");
+}
+
+#[test]
+fn a_process_that_forks_supervisors_and_is_stopped_is_replaced() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::start();
+    let nursery = children(host.daemon_pid())[0];
+    kill_process(Pid::from_raw(nursery.cast_signed()).unwrap(), Signal::STOP).unwrap();
+
+    let outcome = within(WAIT_MAX, "the start", || host.docker("run --rm busybox true"));
+    outcome.fails_with(125).stderr_has("silent for 10 s");
+    host.docker("run --rm busybox true").succeeds();
 }
 
 #[test]

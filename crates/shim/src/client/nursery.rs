@@ -19,7 +19,7 @@ use crate::protocol::{Birth, Born};
 use crate::wire::{self, FrameDecoder};
 
 /// How long a fork may take. It needs nothing but a processor.
-const BIRTH_DEADLINE: Duration = Duration::from_secs(30);
+const BIRTH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A running nursery.
 #[derive(Debug)]
@@ -105,12 +105,23 @@ impl Nursery {
                     (Born::Failed { errno }, _) => Err(io::Error::from_raw_os_error(errno)),
                 };
             }
-            match wire::receive(self.socket.as_fd(), &mut buffer, &mut descriptors)? {
+            let received = wire::receive(self.socket.as_fd(), &mut buffer, &mut descriptors);
+            match received.map_err(say_who_is_silent)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => decoder.feed(&buffer[..count]),
             }
         }
     }
+}
+
+/// A deadline that is over shows as an operation that would block.
+fn say_who_is_silent(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return error;
+    }
+    let seconds = BIRTH_DEADLINE.as_secs();
+    let words = format!("the process that supervisors are forked from is silent for {seconds} s");
+    io::Error::new(io::ErrorKind::TimedOut, words)
 }
 
 impl Drop for Nursery {
