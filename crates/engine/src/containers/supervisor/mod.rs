@@ -351,8 +351,17 @@ impl Supervisor {
         self.is_stopping = true;
         pass(Point::StopAsk);
         self.tell("kill", [("signal", signal.to_string())]);
-        self.call(protocol::Request::Stop { signal, grace }, Vec::new()).await?;
+        self.ask_for_end(signal, grace).await?;
         Ok(Some(ending))
+    }
+
+    /// A shim that has left already does so with its container: the news of that is on its way,
+    /// and is what is waited for.
+    async fn ask_for_end(&self, signal: i32, grace: Option<Duration>) -> Result<(), ControlError> {
+        match self.call(protocol::Request::Stop { signal, grace }, Vec::new()).await {
+            Ok(_) | Err(ControlError::NotRunning { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn end(&mut self) -> Result<Option<Ending>, ControlError> {
@@ -363,12 +372,8 @@ impl Supervisor {
         let ending = Ending { ends_before: self.ends, patience: Some(KILL_PATIENCE) };
         let signal = rustix::process::Signal::KILL.as_raw();
         self.tell("kill", [("signal", signal.to_string())]);
-        let request = protocol::Request::Stop { signal, grace: Some(Duration::ZERO) };
-        match self.call(request, Vec::new()).await {
-            // It ends by itself, and the news of that is on its way.
-            Ok(_) | Err(ControlError::NotRunning { .. }) => Ok(Some(ending)),
-            Err(error) => Err(error),
-        }
+        self.ask_for_end(signal, Some(Duration::ZERO)).await?;
+        Ok(Some(ending))
     }
 
     async fn signal(&mut self, named: &str, signal: i32) -> Result<(), ControlError> {
