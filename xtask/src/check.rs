@@ -31,6 +31,7 @@ const EXPECTED_SKIPS: &[(&str, &str)] = &[
     ("no policy of types", "needed only to try SELinux"),
     ("knows no nodes", "not every kernel is built for machines with several"),
     ("there is one processor only", "there is nothing to choose from"),
+    ("crun refuses hosts with cgroups of both versions", "needs another machine"),
     ("joining a mount namespace leads to", "the machine runs from within a change of root"),
 ];
 

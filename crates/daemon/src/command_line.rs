@@ -130,8 +130,10 @@ fn set(values: &mut Values, row: &'static OptionRow, text: &str) -> Result<(), C
         }
         Kind::Map => {
             let mut map = values.map(row.name());
-            let (name, value) =
-                text.split_once('=').ok_or_else(|| invalid("it looks like name=value"))?;
+            let (name, value) = text.split_once('=').ok_or_else(|| match row.name() {
+                "runtimes" => invalid("invalid runtime argument"),
+                _ => invalid("it looks like name=value"),
+            })?;
             map.insert(name.to_owned(), value.to_owned());
             Value::Map(map)
         }

@@ -85,6 +85,24 @@ pub fn unblock_in(command: &mut std::process::Command) {
     }
 }
 
+/// Lets a program that is started act on signals again which this process ignores: it would
+/// go on ignoring them, and so would all that it starts.
+pub fn heed_in(command: &mut std::process::Command, signals: &'static [i32]) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: between `fork` and `execve` only `signal` is called, which is async-signal-safe
+    // (`signal-safety(7)`).
+    unsafe {
+        command.pre_exec(move || {
+            for signal in signals {
+                if libc::signal(*signal, libc::SIG_DFL) == libc::SIG_ERR {
+                    return Err(io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
 /// Waits for the next signal that [`block_all`] kept.
 ///
 /// See `sigwaitinfo(2)`.

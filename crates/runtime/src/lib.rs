@@ -51,6 +51,7 @@ pub use container::{
     processes_left,
 };
 pub use error::ProcessError;
+pub use init::{UserIds, find_user};
 pub use mount_options::mount_option_names;
 pub use request::{
     CgroupNeed, ChangeRoot, CreateRequest, ExecRequest, Hierarchies, Keyring, Newlines, Root, Stdio,

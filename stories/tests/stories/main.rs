@@ -26,6 +26,7 @@ mod ps_format;
 mod publish;
 mod restart_policy;
 mod run;
+mod runtimes;
 mod stats;
 mod stock_client;
 mod stop;

@@ -220,7 +220,7 @@ impl Cgroup {
     }
 
     /// The cgroup of a container that another process made.
-    pub(crate) fn at(location: &CgroupLocation) -> Self {
+    pub fn at(location: &CgroupLocation) -> Self {
         let driver: Box<dyn Driver> = match &location.0 {
             location::Kind::Absent => Box::new(absent::Absent),
             location::Kind::Unit(unit) => Box::new(Systemd::of(unit.clone())),

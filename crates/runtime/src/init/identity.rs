@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags};
@@ -25,9 +25,10 @@ pub(super) fn find(process: &mut ProcessInit<'_>) -> Result<(), StepError> {
         process.identity = configured(process);
         return Ok(());
     }
-    let passwd = read("/etc/passwd")?;
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let passwd = read(root.as_fd(), "/etc/passwd")?;
     let needs_groups = process.user.is_some() || !process.additional_groups.is_empty();
-    let group = if needs_groups { read("/etc/group")? } else { String::new() };
+    let group = if needs_groups { read(root.as_fd(), "/etc/group")? } else { String::new() };
     process.identity = match process.user {
         Some(user) => looked_up(user, &passwd, &group)?,
         None => Identity {
@@ -89,12 +90,40 @@ fn add_once(groups: &mut Vec<u32>, group: u32) {
     }
 }
 
+/// Who a process is, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserIds {
+    pub user: u32,
+    pub group: u32,
+    pub additional_groups: Vec<u32>,
+}
+
+/// Looks `user` (`name[:group]` or `uid[:gid]`) and further groups up in the user database of
+/// the container whose root is `root`, for a process that somebody else makes. The error is
+/// for people.
+pub fn find_user(
+    root: BorrowedFd<'_>,
+    user: &str,
+    additional_groups: &[String],
+) -> Result<UserIds, String> {
+    let files = || Ok((read(root, "/etc/passwd")?, read(root, "/etc/group")?));
+    let (passwd, group) = files().map_err(|error: StepError| error.to_string())?;
+    let mut identity = looked_up(user, &passwd, &group).map_err(|error| error.to_string())?;
+    for group in user_database::find_groups(additional_groups, &group)? {
+        add_once(&mut identity.additional_groups, group);
+    }
+    Ok(UserIds {
+        user: identity.user,
+        group: identity.group,
+        additional_groups: identity.additional_groups,
+    })
+}
+
 /// The text of a file of the container, empty if it is not there.
-fn read(path: &str) -> Result<String, StepError> {
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+fn read(root: BorrowedFd<'_>, path: &str) -> Result<String, StepError> {
     // A FIFO in its place must not make us wait.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = match rooted::open(root.as_fd(), Path::new(path), flags) {
+    let file = match rooted::open(root, Path::new(path), flags) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(String::new()),
         result => result.doing(|| path.to_owned())?,
     };

@@ -43,6 +43,7 @@ use crate::hooks::State;
 use crate::plan::{JoinedNamespace, Plan, Treatment};
 use crate::request::{ChangeRoot, Keyring, Newlines, Root};
 
+pub use identity::{UserIds, find_user};
 pub(crate) use user_database::Identity;
 
 /// A container in the making, seen by its first process.

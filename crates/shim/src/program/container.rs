@@ -9,14 +9,17 @@ use std::time::Duration;
 use errors::chain;
 use fail_points::{Point, reach};
 use oci::runtime::Process;
-use runtime::{Container, CreateError, CreateRequest, ExecProcess, ExecRequest, Root};
+use runtime::{CreateError, CreateRequest, ExecProcess, ExecRequest, Root};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions};
 use shim::protocol::{Failure, FailureKind, Launch, RootFilesystem};
 
 use crate::event_loop::{EventLoop, ProcessKey};
+use crate::foreign;
 use crate::launch::read_configuration;
 use crate::stdio::{InputEnd, Stdio, open_null};
+
+pub(crate) use crate::made::Container;
 
 /// What Docker puts before the runtime's words when a container does not start. Its clients
 /// look for the words behind it.
@@ -49,15 +52,13 @@ pub(crate) fn create(
     };
     let (mut stdio, process_stdio) = streams.make(events).map_err(internal)?;
     reach(Point::StartStreams).map_err(internal)?;
-    remove_volatile_mark(&launch.rootfs);
-    let (id, root) = (&launch.container_id, root(&launch.rootfs));
-    let request = CreateRequest {
-        network_namespace,
-        user: launch.user.as_deref(),
-        additional_groups: &launch.additional_groups,
-        ..CreateRequest::new(id, &spec, Path::new("."), root, process_stdio)
+    let made = match &launch.runtime {
+        Some(program) => foreign::create(launch, program, &spec, network_namespace, process_stdio)
+            .map(|container| Container::Foreign(Box::new(container))),
+        None => create_own(launch, &spec, network_namespace, process_stdio)
+            .map(|container| Container::Own(Box::new(container))),
     };
-    let mut container = runtime::create(request).map_err(|error| failure(CREATE_PREFIX, &error))?;
+    let mut container = made?;
     if let Some(master) = container.take_terminal()
         && let Err(error) = stdio.set_terminal(master, launch.stdin_open, events)
     {
@@ -68,9 +69,31 @@ pub(crate) fn create(
     Ok((container, stdio))
 }
 
+fn create_own(
+    launch: &Launch,
+    spec: &oci::runtime::Spec,
+    network_namespace: Option<BorrowedFd<'_>>,
+    stdio: runtime::Stdio,
+) -> Result<runtime::Container, Failure> {
+    remove_volatile_mark(&launch.rootfs);
+    let (id, root) = (&launch.container_id, root(&launch.rootfs));
+    let request = CreateRequest {
+        network_namespace,
+        user: launch.user.as_deref(),
+        additional_groups: &launch.additional_groups,
+        ..CreateRequest::new(id, spec, Path::new("."), root, stdio)
+    };
+    runtime::create(request).map_err(|error| failure(CREATE_PREFIX, &error))
+}
+
 /// Executes the container's program.
 pub(crate) fn start(container: &mut Container) -> Result<(), Failure> {
-    container.start().map_err(|error| failure(CREATE_PREFIX, &error))
+    match container {
+        Container::Own(container) => {
+            container.start().map_err(|error| failure(CREATE_PREFIX, &error))
+        }
+        Container::Foreign(container) => container.start(),
+    }
 }
 
 /// Runs a further process in the container.
@@ -85,6 +108,7 @@ pub(crate) fn exec(
             kind: FailureKind::InvalidConfiguration,
             message: format!("cannot understand the process to execute: {error}"),
         })?;
+    let terminal_size = request.terminal_size;
     let has_input = request.attach.as_ref().is_some_and(|attach| attach.stdin);
     let streams = Streams {
         key,
@@ -105,19 +129,28 @@ pub(crate) fn exec(
         patience: Some(EXEC_PATIENCE),
         ..ExecRequest::new(&process, process_stdio)
     };
-    let mut started = container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))?;
+    let mut started = exec_probe(container, request)?;
     if let Some(master) = started.terminal.take() {
         stdio.set_terminal(master, has_input, events).map_err(internal)?;
+        if let (Container::Foreign(_), Some((rows, columns))) = (container, terminal_size) {
+            // Not every program heeds the size that it is told.
+            stdio.resize(rows, columns).map_err(internal)?;
+        }
     }
     Ok((started, stdio))
 }
 
-/// Runs a health check in the container.
+/// Runs a process whose streams are made: a health check, say.
 pub(crate) fn exec_probe(
     container: &Container,
     request: ExecRequest<'_>,
 ) -> Result<ExecProcess, Failure> {
-    container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))
+    match container {
+        Container::Own(container) => {
+            container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))
+        }
+        Container::Foreign(container) => container.exec(request),
+    }
 }
 
 /// What streams a process is to have.

@@ -75,17 +75,7 @@ fn sort(
 
 /// Reads `shim.json`.
 pub(crate) fn read_launch() -> Result<Launch, Failure> {
-    let launch: Launch = read_file(files::LAUNCH)?;
-    match &launch.runtime {
-        None => Ok(launch),
-        Some(runtime) => Err(Failure {
-            kind: FailureKind::Unsupported,
-            message: format!(
-                "cannot use the runtime {}: this build runs containers with its own runtime only",
-                runtime.display()
-            ),
-        }),
-    }
+    read_file(files::LAUNCH)
 }
 
 /// Reads `config.json`. Done for each run, and forgotten in between: it takes more memory than

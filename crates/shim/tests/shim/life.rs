@@ -54,7 +54,7 @@ fn a_program_that_is_not_there_is_told_apart_from_one_that_cannot_be_executed() 
 }
 
 #[test]
-fn nonsense_is_refused_and_another_runtime_too() {
+fn nonsense_is_refused_and_a_runtime_that_is_not_there_too() {
     if !is_possible() {
         return;
     }
@@ -62,8 +62,8 @@ fn nonsense_is_refused_and_another_runtime_too() {
     nonsense.config = json!({ "process": 3 });
     check_failed_launch(nonsense, FailureKind::InvalidConfiguration, "config.json");
     let mut other = Workshop::program(&["true"]);
-    other.launch.runtime = Some("/usr/bin/runc".into());
-    check_failed_launch(other, FailureKind::Unsupported, "/usr/bin/runc");
+    other.launch.runtime = Some("/nonexistent/runtime".into());
+    check_failed_launch(other, FailureKind::Internal, "/nonexistent/runtime");
 }
 
 #[test]

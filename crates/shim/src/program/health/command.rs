@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use crate::container::Container;
 use oci::runtime::Process;
-use runtime::Container;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};

@@ -14,7 +14,7 @@ mod output;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use runtime::Container;
+use crate::container::Container;
 use shim::health::{Health, HealthAction, HealthCheck, HealthStatus, LOG_LENGTH_MAX, Probe};
 use shim::health::{ProbeResult, Target};
 use shim::protocol::UnixNanos;

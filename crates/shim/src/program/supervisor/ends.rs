@@ -4,12 +4,12 @@ use std::os::fd::AsFd as _;
 use std::time::Instant;
 
 use fail_points::{Point, pass};
-use runtime::Container;
 use shim::protocol::{Phase, What};
 
 use super::{
     ENDED_EXECS_MAX, EXEC_DEATH_TIME, Ended, KILLED_EXIT_CODE, Supervisor, container, delete,
 };
+use crate::container::Container;
 use crate::control::Control;
 use crate::event_loop::ProcessKey;
 use crate::restart::End;

@@ -29,7 +29,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use fail_points::{Point, pass, reach};
-use runtime::{Container, OutOfMemoryEvents};
+use runtime::OutOfMemoryEvents;
 use rustix::event::PollFlags;
 use serde_json::Value;
 use shim::protocol::{
@@ -38,9 +38,10 @@ use shim::protocol::{
 };
 
 use crate::clock::unix_nanoseconds;
-use crate::container::{self, internal};
+use crate::container::{self, Container, internal};
 use crate::control::Control;
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_after};
+use crate::foreign;
 use crate::health::Monitor;
 use crate::hearing::Program;
 use crate::log::Log;
@@ -62,6 +63,9 @@ const EXEC_DEATH_TIME: Duration = Duration::from_secs(1);
 
 /// After a start, when the memory that only it needed is given back.
 const TIDY_TIME: Duration = Duration::from_millis(500);
+
+/// Between two looks for ended processes that another runtime's container left to us.
+const STRANGERS_TIME: Duration = Duration::from_secs(1);
 
 /// Ended additional processes that are remembered, for a daemon that was away.
 const ENDED_EXECS_MAX: usize = 32;
@@ -106,6 +110,8 @@ pub(crate) struct Supervisor {
     is_last_run: bool,
     /// This run ends because it was unhealthy, to be followed by another.
     restarts_for_health: bool,
+    /// Only with another runtime than our own.
+    strangers_at: Option<Instant>,
 }
 
 /// One run of the container, from one start to the next.
@@ -217,6 +223,7 @@ impl Supervisor {
             tidy_at: None,
             log_told_at: None,
             deliver_until: None,
+            strangers_at: None,
         }
     }
 
@@ -290,6 +297,7 @@ impl Supervisor {
         self.state.warnings = run.container.warnings().to_vec();
         self.run = Some(run);
         self.begin_health();
+        self.strangers_at = self.launch.runtime.as_ref().map(|_| Instant::now());
         self.record();
         self.tidy_later();
         Ok(())
@@ -337,8 +345,7 @@ impl Supervisor {
             return Ok(());
         }
         let resources = requests::parse_resources(&self.updates)?;
-        let outcome = container.cgroup().update(&resources);
-        outcome.map_err(|error| failure(FailureKind::Internal, &error))
+        container.update(&resources)
     }
 
     /// Without these events the container runs as well; only nobody hears why it died.
@@ -396,6 +403,7 @@ impl Supervisor {
             .chain(self.log_deadlines())
             .chain(self.unheard.as_ref().map(|unheard| unheard.look_at))
             .chain(self.monitor.as_ref().and_then(|monitor| monitor.next_deadline()))
+            .chain(self.strangers_at)
             .min()
     }
 
@@ -478,6 +486,9 @@ impl Supervisor {
             log.handle_deadline(now);
         }
         self.look_after_health(now);
+        if self.strangers_at.is_some_and(|at| at <= now) {
+            self.reap_strangers();
+        }
         self.leaving.retain(|leaving| leaving.until.is_none_or(|until| until > now));
         let is_late = |ended: Option<Ended>| ended.is_some_and(|ended| ended.drain_until <= now);
         while let Some(index) = self.execs.iter().position(|exec| is_late(exec.ended)) {
@@ -492,6 +503,11 @@ impl Supervisor {
     /// containers are over before that.
     fn tidy_later(&mut self) {
         self.tidy_at = Some(Instant::now() + TIDY_TIME);
+    }
+
+    fn reap_strangers(&mut self) {
+        foreign::reap_strangers();
+        self.strangers_at = self.run.as_ref().map(|_| Instant::now() + STRANGERS_TIME);
     }
 
     fn tidy(&mut self) {
@@ -530,7 +546,7 @@ fn failure(kind: FailureKind, error: &(dyn std::error::Error + 'static)) -> Fail
 /// Removes what is left of a container. The container is over all the same if that fails;
 /// [`clean_up`](shim::client::clean_up) tries again.
 fn delete(container: Container) {
-    if let Err(error) = container.delete() {
-        eprintln!("{}", errors::chain(&error));
+    if let Err(failure) = container.delete() {
+        eprintln!("{}", failure.message);
     }
 }

@@ -1,6 +1,7 @@
 //! What others ask of the shim.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
 
 use fail_points::{Point, pass, reach};
 use oci::runtime::LinuxResources;
@@ -40,6 +41,8 @@ impl Supervisor {
         if watches {
             self.control.set_watching(connection);
         }
+        // What was asked for may have left some.
+        self.strangers_at = self.strangers_at.map(|_| Instant::now());
         self.tidy_later();
     }
 
@@ -122,7 +125,7 @@ impl Supervisor {
             return Ok(());
         }
         let run = self.live_run()?;
-        linux::signals::send(run.container.pidfd(), signal).map_err(internal)?;
+        run.container.send(signal).map_err(internal)?;
         if all {
             let first = run.container.pid();
             let processes = run.container.cgroup().processes();
@@ -154,8 +157,7 @@ impl Supervisor {
         if self.state.phase == Phase::Paused {
             return Err(wrong_phase(format!("Container {id} is already paused")));
         }
-        let outcome = self.live_run()?.container.cgroup().freeze();
-        outcome.map_err(|error| failure(FailureKind::Internal, &error))?;
+        self.live_run()?.container.freeze()?;
         self.state.phase = Phase::Paused;
         self.suspend_health();
         self.record();
@@ -169,7 +171,7 @@ impl Supervisor {
             return Err(wrong_phase(format!("Container {id} is not paused")));
         }
         let Some(run) = &self.run else { return Ok(()) };
-        run.container.cgroup().thaw().map_err(|error| failure(FailureKind::Internal, &error))?;
+        run.container.thaw()?;
         self.state.phase = Phase::Running;
         self.resume_health();
         self.record();
@@ -248,12 +250,11 @@ impl Supervisor {
         if let Some(update) = resources {
             let resources = parse_resources(&update)?;
             if let Some(run) = &self.run {
-                let cgroup = run.container.cgroup();
-                let outcome = cgroup.update(&resources);
+                let outcome = run.container.update(&resources);
                 // A new limit may have made a folder in another hierarchy.
-                self.state.cgroup_paths = cgroup.paths();
+                self.state.cgroup_paths = run.container.cgroup().paths();
                 self.record();
-                outcome.map_err(|error| failure(FailureKind::Internal, &error))?;
+                outcome?;
             }
             merge(&mut self.updates, update);
         }

@@ -38,7 +38,7 @@ impl Supervisor {
         let may_be_unheard = grace.is_some_and(|grace| !grace.is_zero());
         let is_deaf_before = may_be_unheard && is_deaf(pid, signal);
         // It may be ending by itself.
-        let _ = linux::signals::send(run.container.pidfd(), signal);
+        let _ = run.container.send(signal);
         let now = Instant::now();
         let kill_at = grace.and_then(|grace| now.checked_add(grace));
         self.kill_at = self.kill_at.into_iter().chain(kill_at).min();
@@ -59,7 +59,7 @@ impl Supervisor {
         self.note_program();
         let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) else { return };
         if !is_deaf(run.container.pid(), signal) {
-            let _ = linux::signals::send(run.container.pidfd(), signal);
+            let _ = run.container.send(signal);
         } else if self.program.is_some_and(|program| program.is_settled(now)) {
             self.state.unheard_stop_signal = Some(signal);
             self.end_the_wait();
@@ -91,7 +91,7 @@ impl Supervisor {
 
     fn kill_everything(&mut self) {
         if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
-            let _ = linux::signals::send(run.container.pidfd(), SIGKILL);
+            let _ = run.container.send(SIGKILL);
             if let Err(error) = run.container.cgroup().kill_all() {
                 eprintln!("{}", errors::chain(&error));
             }
