@@ -304,6 +304,14 @@ impl Engine {
         crate::containers::size(&self.0, &self.0.registry.find(name)?).await
     }
 
+    /// The read-only folders below a container's own changes, the topmost first. Empty if they
+    /// cannot be read, or are gone.
+    pub async fn container_layers(&self, view: &View) -> Vec<std::path::PathBuf> {
+        let (parts, id) = (Arc::clone(&self.0), view.id.clone());
+        let read = move || parts.images.snapshot(id.as_str()).map(|snapshot| snapshot.lowers);
+        crate::containers::blocking(read).await.unwrap_or_default()
+    }
+
     /// What a container has used so far; `None` while it does not run.
     pub async fn container_usage(&self, name: &str) -> Result<Option<Usage>, LookupError> {
         crate::statistics::usage(&self.0, name).await

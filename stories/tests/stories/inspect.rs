@@ -171,3 +171,37 @@ fn mistakes_are_answered_in_docker_s_words() {
     let broken = host.api("POST", "/v1.51/containers/create", Some("{"));
     assert_eq!(broken.status, 400);
 }
+
+#[test]
+fn where_a_container_s_files_are_is_told() {
+    let host = Host::start();
+    let container = host.run("--name web busybox sleep 1000");
+    host.docker("exec web touch /own").succeeds();
+
+    let data = container.inspect()["GraphDriver"]["Data"].clone();
+
+    let folder = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+    let upper = std::path::PathBuf::from(folder("UpperDir"));
+    assert!(upper.join("own").exists(), "{data}");
+    let lowers = folder("LowerDir");
+    let has_shell = |folder: &str| std::path::Path::new(folder).join("bin/busybox").exists();
+    assert!(lowers.split(':').any(has_shell), "{data}");
+    assert!(std::path::Path::new(&folder("WorkDir")).exists(), "{data}");
+}
+
+#[test]
+fn a_container_that_has_run_remembers_its_network_and_nothing_else_of_it() {
+    let host = Host::start();
+    let network = host.answer("network inspect --format {{.Id}} bridge");
+    let container = host.create("--name web busybox true");
+    assert_eq!(container.at("/NetworkSettings/Networks/bridge/NetworkID"), "");
+
+    host.docker("start --attach web").succeeds();
+
+    let told = container.inspect()["NetworkSettings"].clone();
+    assert_eq!(told["Networks"]["bridge"]["NetworkID"], network.as_str());
+    assert_eq!(told["Networks"]["bridge"]["IPAddress"], "");
+    assert_eq!(told["SandboxID"], "");
+    assert_eq!(told["SandboxKey"], "");
+    assert_eq!(told["Ports"], json!({}));
+}

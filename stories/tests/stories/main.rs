@@ -27,6 +27,7 @@ mod publish;
 mod restart_policy;
 mod run;
 mod runtimes;
+mod start_order;
 mod stats;
 mod stock_client;
 mod stop;

@@ -3,6 +3,7 @@
 //! Each refuses what Docker's client refuses, in its words, and nothing more.
 
 pub(crate) mod booleans;
+pub(crate) mod capabilities;
 pub(crate) mod cpus;
 pub(crate) mod csv;
 pub(crate) mod devices;

@@ -85,10 +85,14 @@ fn network_settings(view: &View, document: &Document) -> NetworkSettings {
     // The old members are those of the default network.
     let old = networks.get("bridge").cloned().unwrap_or_default();
     let EndpointSettings { endpoint_id, gateway, ip_address, mac_address, ip_prefix_len, .. } = old;
-    let namespace = view.network_namespace.as_ref();
+    let shares_host = matches!(view.spec.network.mode, NetworkMode::Host) && view.state.pid > 0;
+    let namespace = match &view.network_namespace {
+        None if shares_host => Some(format!("/proc/{}/ns/net", view.state.pid)),
+        own => own.as_ref().map(|path| path.display().to_string()),
+    };
     NetworkSettings {
-        sandbox_id: namespace.map(|_| view.id.to_string()).unwrap_or_default(),
-        sandbox_key: namespace.map(|path| path.display().to_string()).unwrap_or_default(),
+        sandbox_id: namespace.as_ref().map(|_| view.id.to_string()).unwrap_or_default(),
+        sandbox_key: namespace.unwrap_or_default(),
         ports: Some(endpoints::ports(view, &document.summary.exposed_ports)),
         endpoint_id,
         gateway,

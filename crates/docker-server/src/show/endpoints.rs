@@ -29,6 +29,25 @@ pub(super) fn networks(
     BTreeMap::from([(name.to_owned(), endpoint)])
 }
 
+/// The ids of networks, by their names: a container that has run goes on telling the id of the
+/// one that it was in.
+pub(crate) fn fill_in_ids(
+    networks: &mut BTreeMap<String, EndpointSettings>,
+    view: &View,
+    ids: &BTreeMap<String, String>,
+) {
+    if view.state.started_at.is_none() {
+        return;
+    }
+    for (name, endpoint) in networks {
+        if endpoint.network_id.is_empty()
+            && let Some(id) = ids.get(name)
+        {
+            endpoint.network_id.clone_from(id);
+        }
+    }
+}
+
 fn fill_in(endpoint: &mut EndpointSettings, attachment: &AttachmentRecord) {
     endpoint.mac_address = attachment.mac.to_string();
     endpoint.network_id.clone_from(&attachment.network_id);

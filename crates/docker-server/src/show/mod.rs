@@ -17,6 +17,7 @@ mod volume;
 pub(crate) use container::inspect as container_inspect;
 pub(crate) use container_list::summary as container_summary;
 pub(crate) use document::{Document, Summary};
+pub(crate) use endpoints::fill_in_ids as fill_in_network_ids;
 pub(crate) use event::message as event_message;
 pub(crate) use image::{
     config as image_config, defaults as image_defaults, familiar_names, inspect as image_inspect,

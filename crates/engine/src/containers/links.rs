@@ -53,7 +53,7 @@ pub(super) fn resolve(parts: &Parts, spec: &mut ContainerSpec) -> Result<(), Cre
 }
 
 /// The container itself, or the one whose network it is in.
-fn owner_of_network(parts: &Parts, view: &View) -> Result<Arc<View>, LookupError> {
+pub(super) fn owner_of_network(parts: &Parts, view: &View) -> Result<Arc<View>, LookupError> {
     let mut view = Arc::new(view.clone());
     let mut seen = Vec::new();
     while let NetworkMode::Container(other) = &view.spec.network.mode {

@@ -23,6 +23,7 @@ mod restore;
 mod size;
 pub mod spec;
 mod start;
+mod start_order;
 mod stuck;
 pub(crate) mod supervisor;
 mod top;

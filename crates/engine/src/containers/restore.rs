@@ -85,10 +85,16 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
         tracing::warn!(error = errors::chain(&error), "cannot remove an earlier engine's networks");
     }
     crate::volumes::collect(parts, &known).await;
+    let mut to_start = Vec::new();
     for (container, removes_itself, wants_restart) in containers {
         pass(Point::RestoreResume);
-        resume(container, removes_itself, wants_restart).await;
+        if removes_itself {
+            finish_removal(&container).await;
+        } else if wants_restart {
+            to_start.push(container);
+        }
     }
+    super::start_order::start_all(parts, to_start).await;
     Ok(())
 }
 
@@ -119,20 +125,14 @@ fn removes_itself(record: &Record) -> bool {
         || (record.spec.remove_at_end && record.phase != RecordedPhase::Created)
 }
 
-/// Goes on with what an earlier engine did not get to.
-async fn resume(container: Container, removes_itself: bool, wants_restart: bool) {
+/// Goes on with a removal that an earlier engine did not get to the end of.
+async fn finish_removal(container: &Container) {
     let view = container.view();
-    if removes_itself {
-        // Those of an interrupted `rm -v` went first; those of any other are the user's.
-        let options = RemoveOptions { force: false, volumes: view.spec.remove_at_end };
-        if let Err(error) = container.remove(options).await {
-            tracing::warn!(
-                container = %view.id, error = errors::chain(&error), "cannot remove a container"
-            );
-        }
-    } else if wants_restart && let Err(error) = container.start().await {
+    // Those of an interrupted `rm -v` went first; those of any other are the user's.
+    let options = RemoveOptions { force: false, volumes: view.spec.remove_at_end };
+    if let Err(error) = container.remove(options).await {
         tracing::warn!(
-            container = %view.id, error = errors::chain(&error), "cannot restart a container"
+            container = %view.id, error = errors::chain(&error), "cannot remove a container"
         );
     }
 }

@@ -97,18 +97,20 @@ async fn join(parts: &Arc<Parts>, record: &Record) -> Result<Joined, StartError>
                 container: view.id.to_string(),
             });
         }
+        // That one may be in the network of yet another one, whose files these are then.
+        let owner = links::owner_of_network(parts, &view)
+            .map_err(|source| StartError::JoinedNetworkNotFound { source })?;
         joined.etc = Some(EtcFiles {
-            hostname: view.hostname_path.clone(),
-            hosts: view.hosts_path.clone(),
-            resolv_conf: view.resolv_conf_path.clone(),
+            hostname: owner.hostname_path.clone(),
+            hosts: owner.hosts_path.clone(),
+            resolv_conf: owner.resolv_conf_path.clone(),
         });
-        joined.hostname = Some(hostname_of(&view.spec, &view.id));
-        if matches!(view.spec.network.mode, NetworkMode::Host) {
-            return Ok(joined);
+        joined.hostname = Some(hostname_of(&owner.spec, &owner.id));
+        if !matches!(owner.spec.network.mode, NetworkMode::Host) {
+            joined.network = Some(container.network_namespace().await.map_err(|_| {
+                StartError::JoinedNotRunning { what: "network", container: view.id.to_string() }
+            })?);
         }
-        joined.network = Some(container.network_namespace().await.map_err(|_| {
-            StartError::JoinedNotRunning { what: "network", container: view.id.to_string() }
-        })?);
     }
     if let PidMode::Container(name) = &spec.namespaces.pid {
         joined.pid = Some(live_pid(parts, name, "PID namespace")?);

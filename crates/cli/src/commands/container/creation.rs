@@ -15,7 +15,7 @@ use docker_api::containers::{
 
 use crate::command_line::Parsed;
 use crate::options::volumes::Volume;
-use crate::options::{hosts, key_values, mounts, ports, restart, security, volumes};
+use crate::options::{capabilities, hosts, key_values, mounts, ports, restart, security, volumes};
 
 /// What the flags and arguments ask for.
 pub(crate) fn request(
@@ -92,8 +92,8 @@ fn host_config(parsed: &Parsed) -> Result<HostConfig, String> {
         volume_driver: parsed.text("volume-driver").to_owned(),
         volumes_from: some(parsed.list("volumes-from")),
         annotations: some_map(key_values::to_map(&parsed.list("annotation"))),
-        cap_add: some(parsed.list("cap-add")),
-        cap_drop: some(parsed.list("cap-drop")),
+        cap_add: some(capabilities::names(&parsed.list("cap-add"))),
+        cap_drop: some(capabilities::names(&parsed.list("cap-drop"))),
         cgroupns_mode: parsed.text("cgroupns").to_owned(),
         dns: Some(parsed.list("dns")),
         dns_options: Some(parsed.list("dns-option")),

@@ -3,8 +3,9 @@
 use docker_api::containers::TopResponse;
 use hyper::{Response, StatusCode};
 
+use super::list::network_ids;
 use crate::http::{Answer, ApiError, Request, json};
-use crate::show::container_inspect;
+use crate::show::{container_inspect, fill_in_network_ids};
 use crate::versions;
 
 pub(crate) async fn inspect(request: Request) -> Result<Response<Answer>, ApiError> {
@@ -14,6 +15,14 @@ pub(crate) async fn inspect(request: Request) -> Result<Response<Answer>, ApiErr
         false => None,
     };
     let mut container = container_inspect(&view, sizes);
+    if let Some(networks) = &mut container.network_settings.networks {
+        fill_in_network_ids(networks, &view, &network_ids(request.engine()));
+    }
+    if let Some(data) = &mut container.graph_driver.data {
+        let layers = request.engine().container_layers(&view).await;
+        let layers: Vec<_> = layers.iter().map(|layer| layer.display().to_string()).collect();
+        data.insert("LowerDir".to_owned(), layers.join(":"));
+    }
     let links = request.engine().links_of(&view).into_iter();
     let links: Vec<_> =
         links.map(|(name, alias)| format!("/{name}:/{}/{alias}", view.name)).collect();

@@ -1,6 +1,6 @@
 //! `GET /containers/json`
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use docker_api::containers::ContainerSummary;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::filter::Filter;
 use crate::http::{Answer, ApiError, Request, json};
-use crate::show::container_summary;
+use crate::show::{container_summary, fill_in_network_ids};
 use crate::versions;
 
 pub(crate) async fn list(request: Request) -> Result<Response<Answer>, ApiError> {
@@ -32,6 +32,7 @@ pub(in crate::handlers) async fn summaries(
     let now = Timestamp::now();
     let mut containers = Vec::with_capacity(views.len());
     let mut names = ImageNames { engine, known: HashMap::new() };
+    let ids = network_ids(engine);
     let mut linked = engine.linked_names(&engine.containers());
     for view in views {
         let sizes = match with_sizes {
@@ -40,12 +41,22 @@ pub(in crate::handlers) async fn summaries(
             false => None,
         };
         let mut summary = container_summary(view, names.of(view), sizes, now);
+        if let Some(settings) = &mut summary.network_settings
+            && let Some(networks) = &mut settings.networks
+        {
+            fill_in_network_ids(networks, view, &ids);
+        }
         for name in linked.remove(view.id.as_str()).into_iter().flatten() {
             summary.names.push(format!("/{name}"));
         }
         containers.push(summary);
     }
     containers
+}
+
+/// The ids of networks, by their names.
+pub(super) fn network_ids(engine: &Engine) -> BTreeMap<String, String> {
+    engine.networks().list().into_iter().map(|network| (network.name, network.id)).collect()
 }
 
 /// What to call the images of containers, of which many have the same.
