@@ -15,7 +15,7 @@ use crate::containers::{
     StartError, StopOptions, Stopped, UnlinkError, UpdateContainer, View, WaitCondition,
     WaitResult,
 };
-use crate::containers::{CopyIn, CopyOut, FilesError, PathStat};
+use crate::containers::{CopyIn, CopyOut, Export, FilesError, PathStat, ReadChangesError};
 use crate::events::{Events, Past, Subscription};
 use crate::exec::{ExecId, ExecSpec, ExecView};
 use crate::images::{RemoveImage, RemoveImageError, Removed};
@@ -352,6 +352,32 @@ impl Engine {
     }
 }
 
+/// What containers have changed of their images.
+impl Engine {
+    /// The files that differ from the image's.
+    pub async fn container_changes(
+        &self,
+        name: &str,
+    ) -> Result<Vec<images::FileChange>, ReadChangesError> {
+        crate::containers::list_changes(&self.0, &self.0.registry.find(name)?).await
+    }
+
+    /// All of a container's files, to be had as an archive.
+    pub fn export_container(&self, name: &str) -> Result<Export, ReadChangesError> {
+        crate::containers::export(&self.0, &self.0.registry.find(name)?)
+    }
+
+    /// Makes an image of what a container has changed. With `pause`, it holds still meanwhile.
+    pub async fn commit_container(
+        &self,
+        name: &str,
+        pause: bool,
+        options: images::CommitOptions,
+    ) -> Result<images::ImageId, ReadChangesError> {
+        crate::containers::commit(&self.0, &self.0.registry.find(name)?, pause, options).await
+    }
+}
+
 /// Additional processes.
 impl Engine {
     pub async fn create_exec(
@@ -438,6 +464,14 @@ impl Engine {
     /// Removes volumes that no container uses: anonymous ones, or (`all`) any.
     pub async fn prune_volumes(&self, all: bool, filter: PruneFilter) -> Pruned {
         crate::volumes::prune(&self.0, all, filter).await
+    }
+
+    /// Bytes of a volume's files.
+    pub async fn volume_size(&self, name: &str) -> Result<u64, VolumeError> {
+        let folder = self.0.volumes.get(name)?.mountpoint;
+        crate::containers::blocking(move || crate::containers::folder_size(&folder)).await.map_err(
+            |source| VolumeError::Files { doing: "measure", name: name.to_owned(), source },
+        )
     }
 
     /// The ids of the containers that use a volume.

@@ -14,7 +14,6 @@ pub mod events;
 pub mod exec;
 mod filesystem;
 pub mod images;
-mod layers;
 mod logs;
 mod metadata;
 mod names;

@@ -19,6 +19,8 @@
 mod built_in;
 mod catalog;
 mod change;
+mod changes;
+mod commit;
 mod compression;
 #[cfg(test)]
 mod crash_tests;
@@ -42,11 +44,14 @@ mod snapshots;
 mod store;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use crate::catalog::ResolveError;
 pub use crate::change::{
     Change, ChangeError, Command, apply as apply_changes, parse_change, parse_changes,
 };
+pub use crate::changes::{ChangeKind, ChangesError, FileChange};
+pub use crate::commit::{CommitError, CommitOptions};
 pub use crate::compression::decompress;
 pub use crate::history::HistoryEntry;
 pub use crate::image::{Extras, HealthCheck, Image, ImageId, Layer, ProcessExtras};
@@ -60,4 +65,5 @@ pub use crate::remove::{DeleteError, Deleted};
 pub use crate::save::SaveError;
 pub use crate::snapshots::{Snapshot, SnapshotError};
 pub use crate::store::{OpenError, Store, Usage};
+pub use crate::view::open_merged;
 pub use archive::TarError;

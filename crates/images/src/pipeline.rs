@@ -4,7 +4,7 @@
 //! slow stage holds up the faster ones before it. A stage that fails hangs up; the one before
 //! it notices when it next sends.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -69,6 +69,42 @@ pub(crate) fn pass_on(
             return;
         }
         after_each();
+    }
+}
+
+/// Cuts what is written into pieces, for a [`PieceReader`].
+#[derive(Debug)]
+pub(crate) struct PieceWriter {
+    output: SyncSender<io::Result<Piece>>,
+    piece: Vec<u8>,
+}
+
+impl PieceWriter {
+    pub(crate) fn new(output: SyncSender<io::Result<Piece>>) -> Self {
+        Self { output, piece: Vec::new() }
+    }
+
+    /// Lets the reader fail, if there is one still.
+    pub(crate) fn fail(self, error: io::Error) {
+        let _ = self.output.send(Err(error));
+    }
+}
+
+impl Write for PieceWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE_LENGTH {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let piece = std::mem::take(&mut self.piece);
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.output.send(Ok(Arc::new(piece))).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 

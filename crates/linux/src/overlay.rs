@@ -45,6 +45,8 @@ pub fn mount_detached<'a>(
         // An index would claim the layers for this mount alone, and one of them may be what a
         // running container writes to.
         fsconfig_set_string(context.as_fd(), "index", "off")?;
+        // Such a container may have left files whose content is in a layer below.
+        fsconfig_set_string(context.as_fd(), "metacopy", "on")?;
     }
     fsconfig_create(context.as_fd())?;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)

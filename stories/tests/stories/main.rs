@@ -2,12 +2,16 @@
 
 mod attach;
 mod auto_remove;
+mod commit;
 mod copy;
 mod crash;
 mod daemon_flags;
 mod debug;
+mod diff;
+mod disk_usage;
 mod events;
 mod exec;
+mod export;
 mod fail_points;
 mod flags;
 mod health;
@@ -37,6 +41,7 @@ mod system;
 mod update;
 mod upgrade;
 mod volumes;
+mod websocket;
 mod why;
 
 /// A file that is not named above would not be compiled, and nobody would notice.

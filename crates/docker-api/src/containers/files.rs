@@ -83,6 +83,13 @@ pub struct FileChange {
     pub kind: u8,
 }
 
+/// An image was made of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CommitResponse {
+    pub id: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ pub use control::{
     ContainerPruneReport, TopResponse, UpdateRequest, UpdateResponse, WaitError, WaitResponse,
 };
 pub use create::{CreateRequest, CreateResponse};
-pub use files::{ALL_XATTRS, FileChange, FileMode, PATH_STAT_HEADER, PathStat};
+pub use files::{ALL_XATTRS, CommitResponse, FileChange, FileMode, PATH_STAT_HEADER, PathStat};
 pub use host_config::{HostConfig, LogConfig, PortBinding, PortMap, RestartPolicy};
 pub use inspect::{
     ContainerInspect, ContainerState, GraphDriver, Health, HealthActionTaken, HealthResult,

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use super::containers::summaries as container_summaries;
 use super::host_warnings::warnings;
-use super::images::{blocking, summaries as image_summaries};
+use super::images::summaries as image_summaries;
 use crate::host;
 use crate::http::{Answer, ApiError, Request, drain, json, plain};
 use crate::product::{OWN_VERSION, VERSION};
@@ -234,7 +234,7 @@ pub(crate) async fn disk_usage(request: Request) -> Result<Response<Answer>, Api
         usage.containers = Some(container_summaries(engine, &views, true).await);
     }
     if wants("volume") {
-        usage.volumes = Some(volumes(engine).await?);
+        usage.volumes = Some(volumes(engine).await);
     }
     versions::disk_usage(request.version, &mut usage);
     Ok(json(StatusCode::OK, &usage))
@@ -251,35 +251,18 @@ fn images(engine: &Engine) -> Vec<ImageSummary> {
     images
 }
 
-async fn volumes(engine: &Engine) -> Result<Vec<Volume>, ApiError> {
+async fn volumes(engine: &Engine) -> Vec<Volume> {
     let mut volumes = Vec::new();
     for view in engine.volumes() {
-        let path = view.mountpoint.clone();
-        let size = blocking(move || bytes_below(&path)).await?;
+        // One that went meanwhile takes nothing.
+        let Ok(size) = engine.volume_size(&view.name).await else { continue };
         let usage = VolumeUsage {
             ref_count: i64::try_from(engine.volume_users(&view.name).len()).unwrap_or(i64::MAX),
             size: i64::try_from(size).unwrap_or(i64::MAX),
         };
         volumes.push(show::volume(&view, Some(usage)));
     }
-    Ok(volumes)
-}
-
-/// Bytes of all files below a folder. What goes away meanwhile is not counted.
-fn bytes_below(folder: &std::path::Path) -> u64 {
-    let mut total = 0;
-    let mut waiting = vec![folder.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
-        for entry in entries {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => waiting.push(entry.path()),
-                Ok(metadata) => total += metadata.len(),
-                Err(_) => {}
-            }
-        }
-    }
-    total
+    volumes
 }
 
 /// `POST /auth`

@@ -25,6 +25,9 @@ use docker_api::{ApiVersion, VersionError};
 
 use crate::http::ApiError;
 
+/// The first version in which websockets carry bytes.
+const BINARY_WEBSOCKETS: ApiVersion = ApiVersion::new(28);
+
 /// The first version in which attached streams say whether they are multiplexed.
 const STREAM_TYPES: ApiVersion = ApiVersion::new(42);
 
@@ -68,6 +71,11 @@ pub(crate) fn check(version: Option<ApiVersion>) -> Result<ApiVersion, ApiError>
 /// Whether attached streams say what they are by their media type.
 pub(crate) fn has_stream_types(version: ApiVersion) -> bool {
     version >= STREAM_TYPES
+}
+
+/// Whether websockets carry bytes, and not text.
+pub(crate) fn has_binary_websockets(version: ApiVersion) -> bool {
+    version >= BINARY_WEBSOCKETS
 }
 
 /// Whether a wait answers its head at once, and knows conditions.

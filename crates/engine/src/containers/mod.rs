@@ -4,6 +4,7 @@
 //! is what everybody else sees.
 
 mod bundle;
+mod changes;
 mod create;
 mod draft;
 pub mod errors;
@@ -32,6 +33,8 @@ pub mod view;
 mod wait;
 mod warnings;
 
+pub use changes::{Export, ReadChangesError};
+pub(crate) use changes::{commit, export, list as list_changes, resume_after_crash};
 pub(crate) use create::create;
 pub use errors::*;
 pub use files::{CopyIn, CopyOut, FilesError, PathStat};

@@ -94,6 +94,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
             to_start.push(container);
         }
     }
+    super::resume_after_crash(parts).await;
     super::start_order::start_all(parts, to_start).await;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Filling a new volume with what the image has at its place.
 //!
 //! The image's layers are looked at through an overlay that is mounted nowhere
-//! ([`layers::open_merged`]).
+//! ([`images::open_merged`]).
 
 use std::fs;
 use std::io;
@@ -9,8 +9,6 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Uid};
-
-use crate::layers;
 
 /// How deep a tree may be. The kernel's own limit on paths is lower in practice.
 const DEPTH_MAX: u32 = 1024;
@@ -21,7 +19,7 @@ pub(crate) fn fill_from_image(volume: &Path, lowers: &[PathBuf], target: &str) -
     if fs::read_dir(volume)?.next().is_some() {
         return Ok(());
     }
-    let Some(root) = layers::open_merged(lowers)? else { return Ok(()) };
+    let Some(root) = images::open_merged(lowers)? else { return Ok(()) };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::openat2(&root, target, flags, Mode::empty(), ResolveFlags::IN_ROOT);
     let source = match opened {

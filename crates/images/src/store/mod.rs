@@ -14,6 +14,8 @@ use oci::{Digest, Reference};
 use redb::Database;
 
 use crate::catalog::{Catalog, ResolveError};
+use crate::changes::FileChange;
+use crate::commit::{CommitError, CommitOptions};
 use crate::folders::Folders;
 use crate::history::HistoryEntry;
 use crate::image::{Image, ImageId};
@@ -190,6 +192,23 @@ impl Store {
     /// Removes what was prepared under this name, if anything was.
     pub fn discard(&self, name: &str) -> Result<(), SnapshotError> {
         crate::snapshots::discard(&self.0, name)
+    }
+
+    /// What was changed in a snapshot, in the order of paths.
+    pub fn changes(&self, name: &str) -> Result<Vec<FileChange>, CommitError> {
+        Ok(crate::changes::list(&self.snapshot(name)?)?)
+    }
+
+    /// Writes all files of a snapshot and its layers, as an archive that `import` reads.
+    pub fn export(&self, name: &str, output: &mut dyn Write) -> Result<(), CommitError> {
+        Ok(crate::changes::export(&self.snapshot(name)?, output)?)
+    }
+
+    /// Makes an image of what was changed in a snapshot.
+    pub fn commit(&self, name: &str, options: &CommitOptions) -> Result<ImageId, CommitError> {
+        let image = crate::commit::commit(&self.0, name, options);
+        self.after_unpacking();
+        image
     }
 
     /// The name of everything that was prepared.

@@ -2,7 +2,6 @@
 
 use docker_api::client::Request;
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::command_line::{Command, Flag, Parsed, Positional};
 use crate::failure::Failure;
@@ -47,7 +46,7 @@ fn run(session: &mut Session, parsed: &Parsed) -> Result<(), Failure> {
     if !parsed.switch("pause") {
         request = request.query("pause", "0");
     }
-    let commit: Commit = session.client()?.json(request.json(&json!({})))?;
+    let commit: Commit = session.client()?.json(request)?;
     output::print(&format!("{}\n", commit.id))?;
     Ok(())
 }

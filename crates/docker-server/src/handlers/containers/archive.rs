@@ -10,6 +10,7 @@ use engine::containers::CopyIn;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 
+use crate::handlers::streams;
 use crate::http::{
     Answer, ApiError, Frames, Request, blocking_writer, drain, status_only, stream as answer_stream,
 };
@@ -31,10 +32,10 @@ pub(crate) async fn read(request: Request) -> Result<Response<Answer>, ApiError>
     let name = request.name;
     tokio::task::spawn_blocking(move || {
         let written = found.write(&mut writer);
-        // If the client has gone, there is nobody to tell.
-        let flushed = writer.flush();
+        // If this fails, the client has gone.
+        let _ = writer.flush();
         if let Err(error) = written
-            && flushed.is_ok()
+            && !streams::reader_has_gone(&error)
         {
             tracing::warn!("cannot copy from {name}: {}", errors::chain(&error));
         }

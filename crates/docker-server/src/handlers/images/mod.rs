@@ -13,6 +13,7 @@ pub(crate) use load::{load, save};
 pub(crate) use remove::{prune, remove, tag};
 
 pub(super) use list::summaries;
+pub(super) use remove::named;
 
 use std::collections::BTreeMap;
 

@@ -63,7 +63,7 @@ pub(crate) async fn tag(request: Request) -> Result<Response<Answer>, ApiError> 
 }
 
 /// A name from its two parts. Without a tag, or with an empty one, it is the newest.
-pub(super) fn named(repository: &str, tag: &str) -> Result<Reference, ApiError> {
+pub(in crate::handlers) fn named(repository: &str, tag: &str) -> Result<Reference, ApiError> {
     let reference: Reference = repository.parse()?;
     if reference.digest().is_some() {
         return Err(ApiError::invalid("refusing to create a tag with a digest reference"));

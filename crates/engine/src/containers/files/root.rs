@@ -9,7 +9,7 @@ use std::time::Duration;
 use archive::node::Node;
 use archive::place;
 use linux::mounts::{Attributes, Change, Depth, Propagation, in_own_namespace};
-use linux::overlay::Changes;
+use linux::overlay::{self, Changes};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, StatFs};
 use rustix::io::Errno;
@@ -133,7 +133,7 @@ fn mount(view: &View, lowers: &[std::path::PathBuf]) -> Result<(OwnedFd, OwnedFd
         // Opened before the overlay covers anything.
         let mounts = sources(view).map_err(|error| remember(&mut refused, error))?;
         let place = &view.upper_directory;
-        crate::layers::mount_changeable(place, lowers, changes)?;
+        mount_overlay(place, lowers, changes)?;
         let root = rustix::fs::open(place, FOLDER, Mode::empty())?;
         for mount in &mounts {
             mount.put(root.as_fd()).map_err(|source| {
@@ -147,6 +147,25 @@ fn mount(view: &View, lowers: &[std::path::PathBuf]) -> Result<(OwnedFd, OwnedFd
     mounted.map_err(|source| {
         refused.unwrap_or_else(|| FilesError::Open { id: view.id.to_string(), source })
     })
+}
+
+/// Mounts an overlay at a place of this thread's own mount namespace.
+fn mount_overlay(
+    place: &Path,
+    lowers: &[std::path::PathBuf],
+    changes: Changes<'_>,
+) -> io::Result<()> {
+    let lowers = || lowers.iter().map(std::path::PathBuf::as_path);
+    match overlay::mount_detached(lowers(), Some(changes)) {
+        // Before Linux 6.5 layers could not be given one by one.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+            overlay::mount_at(place, lowers(), Some(changes))
+        }
+        mount => {
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            Ok(rustix::mount::move_mount(mount?.as_fd(), "", rustix::fs::CWD, place, flags)?)
+        }
+    }
 }
 
 /// Keeps the better error for later.

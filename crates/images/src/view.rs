@@ -1,51 +1,32 @@
 //! Layers looked at as one tree, without a mount that anybody could trip over.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use linux::mounts::in_own_namespace;
-use linux::overlay::{self, Changes};
-use rustix::fs::{CWD, Mode, OFlags};
+use linux::overlay;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MoveMountFlags;
 
 /// Good for finding things in a folder, and nothing else.
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The tree that layers make together, topmost first; `None` without layers. It cannot be
 /// changed, and goes with its descriptor whatever happens to us.
-pub(crate) fn open_merged(layers: &[PathBuf]) -> io::Result<Option<OwnedFd>> {
+pub fn open_merged(layers: &[PathBuf]) -> io::Result<Option<OwnedFd>> {
     match layers {
         [] => Ok(None),
         // An overlay wants two.
         [only] => Ok(Some(rustix::fs::open(only, FOLDER, Mode::empty())?)),
         many => match overlay::mount_detached(many.iter().map(PathBuf::as_path), None) {
-            Err(error) if wants_place(&error) => mount_apart(many).map(Some),
+            // Before Linux 6.5 layers could not be given one by one.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+                mount_apart(many).map(Some)
+            }
             result => Ok(Some(result?)),
         },
     }
-}
-
-/// Mounts a tree that can be changed at `place`, in a mount namespace of the caller's own.
-pub(crate) fn mount_changeable(
-    place: &Path,
-    lowers: &[PathBuf],
-    changes: Changes<'_>,
-) -> io::Result<()> {
-    let lowers = || lowers.iter().map(PathBuf::as_path);
-    match overlay::mount_detached(lowers(), Some(changes)) {
-        Err(error) if wants_place(&error) => overlay::mount_at(place, lowers(), Some(changes)),
-        mount => {
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-            Ok(rustix::mount::move_mount(mount?.as_fd(), "", CWD, place, flags)?)
-        }
-    }
-}
-
-/// Before Linux 6.5 layers could not be given one by one.
-fn wants_place(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::INVAL)
 }
 
 /// Mounts them in a mount namespace that nobody else is in, and goes with the descriptor.
@@ -56,6 +37,11 @@ fn mount_apart(layers: &[PathBuf]) -> io::Result<OwnedFd> {
         overlay::mount_at(place, layers.iter().map(PathBuf::as_path), None)?;
         Ok(rustix::fs::open(place, FOLDER, Mode::empty())?)
     })
+}
+
+/// A folder's descriptor.
+pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, FOLDER, Mode::empty())?)
 }
 
 #[cfg(test)]
