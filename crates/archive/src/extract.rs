@@ -28,8 +28,8 @@ use crate::reader::{NoTape, Reader};
 /// The mode of a folder that no entry describes.
 const IMPLIED_MODE: u32 = 0o755;
 
-/// Zeros in a row that become a hole.
-const HOLE_LENGTH: usize = 64 << 10;
+/// What file systems leave out, or have, as a whole.
+const BLOCK_LENGTH: usize = 4096;
 
 /// How deep a tree may be that is removed. Each level costs a descriptor and some stack, and
 /// whoever made the tree may want us to run out of both.
@@ -442,14 +442,35 @@ fn write_content<R: BufRead>(
     Ok(())
 }
 
-fn write_piece(file: &File, piece: &[u8], at: u64) -> io::Result<()> {
-    for (index, part) in piece.chunks(HOLE_LENGTH).enumerate() {
-        let is_hole = part.len() == HOLE_LENGTH && part.iter().all(|byte| *byte == 0);
-        if !is_hole {
-            file.write_all_at(part, at + (index * HOLE_LENGTH) as u64)?;
-        }
+/// Writes a piece but for its blocks of zeros, which the file has already: it was made as long
+/// as it is to be.
+fn write_piece(file: &File, mut piece: &[u8], mut at: u64) -> io::Result<()> {
+    while !piece.is_empty() {
+        let zeros = take_blocks(piece, at, true);
+        piece = &piece[zeros..];
+        at += zeros as u64;
+        let data = take_blocks(piece, at, false);
+        file.write_all_at(&piece[..data], at)?;
+        piece = &piece[data..];
+        at += data as u64;
     }
     Ok(())
+}
+
+/// How many bytes at the beginning are blocks of zeros, or of anything else. A piece that ends
+/// within a block has a part of it.
+fn take_blocks(piece: &[u8], at: u64, of_zeros: bool) -> usize {
+    let mut taken = 0;
+    while taken < piece.len() {
+        let from = at + taken as u64;
+        let to_boundary = BLOCK_LENGTH - usize::try_from(from % BLOCK_LENGTH as u64).unwrap_or(0);
+        let block = &piece[taken..piece.len().min(taken + to_boundary)];
+        if block.iter().all(|byte| *byte == 0) != of_zeros {
+            break;
+        }
+        taken += block.len();
+    }
+    taken
 }
 
 /// Attributes. A change of owner clears the setuid bits and capabilities, so it comes before

@@ -40,6 +40,7 @@ mod stuck;
 mod system;
 mod update;
 mod upgrade;
+mod volume_options;
 mod volumes;
 mod websocket;
 mod why;

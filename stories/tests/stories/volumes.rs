@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use stories::{Engine, Entry, FileSystem, Host, ImageArchive};
+use stories::{Entry, FileSystem, Host, ImageArchive};
 
 #[test]
 fn a_folder_of_the_host_is_seen_and_written() {
@@ -206,11 +206,6 @@ fn the_mount_flag_says_it_in_words() {
 fn a_volume_can_be_a_part_of_a_file_system_of_its_own() {
     let host = Host::start();
     let create = "volume create -o type=tmpfs -o device=tmpfs -o o=size=2m scratch";
-    if Engine::chosen() == Engine::Wharf {
-        // Wrong, but said: Wharf cannot mount a file system for a volume yet.
-        host.docker(create).fails_with(1).stderr_has("does not work yet");
-        return;
-    }
     host.docker(create).succeeds();
 
     host.docker("run --rm -v scratch:/s busybox sh -c 'grep \" /s \" /proc/mounts'")

@@ -253,7 +253,8 @@ fn images(engine: &Engine) -> Vec<ImageSummary> {
 
 async fn volumes(engine: &Engine) -> Vec<Volume> {
     let mut volumes = Vec::new();
-    for view in engine.volumes() {
+    // What a volume with options of its own takes up is not this disk's to tell, says Docker.
+    for view in engine.volumes().into_iter().filter(|view| view.options.is_empty()) {
         // One that went meanwhile takes nothing.
         let Ok(size) = engine.volume_size(&view.name).await else { continue };
         let usage = VolumeUsage {

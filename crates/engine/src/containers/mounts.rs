@@ -137,12 +137,16 @@ async fn volume_view(
     if name.is_none() {
         resolved.anonymous_volumes.push(volume.name.clone());
     }
-    if !no_copy {
-        fill(&volume, mount, snapshot).await?;
-    }
-    let source = match subpath {
-        Some(subpath) => subfolder(&volume, subpath)?,
-        None => volume.mountpoint.clone(),
+    let source = {
+        // Mounted, if it is to be, as long as its content is looked at.
+        let _held = Held::take(parts, &volume, id).await?;
+        if !no_copy {
+            fill(&volume, mount, snapshot).await?;
+        }
+        match subpath {
+            Some(subpath) => subfolder(&volume, subpath)?,
+            None => volume.mountpoint.clone(),
+        }
     };
     Ok(MountView {
         kind: MountKind::Volume,
@@ -154,6 +158,34 @@ async fn volume_view(
         writable: !mount.read_only,
         propagation: String::new(),
     })
+}
+
+/// A volume that is in use while a container is made.
+struct Held<'a> {
+    parts: &'a Parts,
+    volume: &'a VolumeView,
+    user: String,
+}
+
+impl<'a> Held<'a> {
+    async fn take(
+        parts: &'a Arc<Parts>,
+        volume: &'a VolumeView,
+        id: &ContainerId,
+    ) -> Result<Self, CreateError> {
+        let user = format!("creation of {id}");
+        if !volume.options.is_empty() {
+            let (parts, volume, user) = (Arc::clone(parts), volume.clone(), user.clone());
+            blocking(move || parts.volumes.mounted.take(&volume, &user)).await?;
+        }
+        Ok(Self { parts, volume, user })
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.parts.volumes.mounted.release(self.volume, &self.user);
+    }
 }
 
 async fn fill(

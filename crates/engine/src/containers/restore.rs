@@ -86,6 +86,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
     }
     crate::volumes::collect(parts, &known).await;
     let mut to_start = Vec::new();
+    recover_volumes(parts).await;
     for (container, removes_itself, wants_restart) in containers {
         pass(Point::RestoreResume);
         if removes_itself {
@@ -97,6 +98,23 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
     super::resume_after_crash(parts).await;
     super::start_order::start_all(parts, to_start).await;
     Ok(())
+}
+
+/// Unmounts volumes that an earlier engine mounted for containers which have ended.
+async fn recover_volumes(parts: &Arc<Parts>) {
+    let parts = Arc::clone(parts);
+    let live_users = move |parts: &Parts, name: &str| {
+        let users = parts.registry.views().into_iter().filter(|view| {
+            view.state.phase.is_live()
+                && view.mounts.iter().any(|mount| mount.name.as_deref() == Some(name))
+        });
+        users.map(|view| view.id.to_string()).collect()
+    };
+    blocking(move || {
+        let volumes = parts.volumes.list();
+        parts.volumes.mounted.recover(&volumes, |name| live_users(&parts, name));
+    })
+    .await;
 }
 
 /// Removes the run folders of what has ended, once it is on the disk how: until then the folder

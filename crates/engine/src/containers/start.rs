@@ -176,11 +176,13 @@ impl Start {
             .and_then(|()| self.run_in(&folder));
         if result.is_err() {
             undo(&self.parts, &self.id, &folder);
+            self.parts.volumes.release(&self.record.mounts, self.id.as_str());
         }
         result
     }
 
     fn run_in(&mut self, folder: &Path) -> Result<Running, StartError> {
+        self.parts.volumes.take(&self.record.mounts, self.id.as_str())?;
         mounts::check_sources(&self.record.spec, &self.record.mounts)?;
         let connection = self.connect(folder)?;
         let etc = self.write_etc(connection.attachment.as_deref())?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fail_points::{Point, pass, reach};
 use jiff::Timestamp;
 
+use super::mounted;
 use super::store::encode;
 use super::unfinished;
 use super::{CreateVolume, VolumeError, VolumeView};
@@ -20,9 +21,6 @@ use crate::names;
 
 /// The only driver.
 const LOCAL: &str = "local";
-
-/// What Docker's local driver knows: a mount for the volume, and a quota.
-const MOUNT_OPTIONS: [&str; 4] = ["type", "device", "o", "size"];
 
 /// Docker's label on volumes that were made for one container.
 const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
@@ -86,17 +84,7 @@ fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result
             driver: driver.to_owned(),
         });
     }
-    match options.keys().next() {
-        None => Ok(()),
-        Some(option) => {
-            let (name, option) = (name.to_owned(), option.clone());
-            Err(if MOUNT_OPTIONS.contains(&option.as_str()) {
-                VolumeError::UnsupportedOption { name, option }
-            } else {
-                VolumeError::InvalidOption { name, option }
-            })
-        }
-    }
+    mounted::check(name, options)
 }
 
 async fn make(
@@ -152,7 +140,12 @@ pub(crate) async fn remove(parts: &Arc<Parts>, name: &str, force: bool) -> Resul
 /// Removes a volume whose last user is on its own way out.
 pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), VolumeError> {
     let folder = parts.settings.data_root.join("volumes").join(name);
+    let (volumes, volume) = (Arc::clone(parts), parts.volumes.get(name).ok());
     let removed = blocking(move || {
+        // What is mounted there is not ours to remove.
+        if let Some(volume) = volume {
+            volumes.volumes.mounted.forget(&volume)?;
+        }
         match reach(Point::RemoveVolume).and_then(|()| fs::remove_dir_all(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -179,7 +172,9 @@ pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), 
 pub(crate) async fn prune(parts: &Arc<Parts>, all: bool, filter: PruneFilter) -> Pruned {
     let mut pruned = Pruned::default();
     for volume in parts.volumes.list() {
+        // What has options of its own is not ours alone, and Docker leaves it as well.
         let is_meant = (all || volume.is_anonymous)
+            && volume.options.is_empty()
             && filter.has_labels(|key| volume.labels.get(key).map(String::as_str))
             && parts.registry.users_of_volume(&volume.name).is_empty();
         if !is_meant {

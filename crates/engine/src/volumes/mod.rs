@@ -2,6 +2,7 @@
 
 mod changes;
 mod fill;
+mod mounted;
 mod store;
 mod unfinished;
 
@@ -62,9 +63,12 @@ pub enum VolumeError {
     UnknownDriver { name: String, driver: String },
     #[error("create {name}: invalid option: \"{option}\"")]
     InvalidOption { name: String, option: String },
-    /// The local driver's mount options.
-    #[error("create {name}: the option \"{option}\" of the local driver does not work yet")]
-    UnsupportedOption { name: String, option: String },
+    #[error("create {name}: missing required option: \"{option}\"")]
+    MissingOption { name: String, option: &'static str },
+    #[error("create {name}: quota size requested but no quota support")]
+    NoQuota { name: String },
+    #[error("error while mounting volume '{}': failed to mount local volume: {reason}", path.display())]
+    Mount { path: PathBuf, reason: String },
     #[error("remove {name}: volume is in use - [{}]", containers.join(", "))]
     InUse { name: String, containers: Vec<String> },
     #[error("cannot {doing} volume {name}")]
@@ -77,12 +81,13 @@ impl Explain for VolumeError {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound { .. } | Self::UnknownDriver { .. } => Kind::NotFound,
-            Self::InvalidName { .. } | Self::NameTooShort { .. } | Self::InvalidOption { .. } => {
-                Kind::Invalid
-            }
-            Self::UnsupportedOption { .. } => Kind::NotImplemented,
+            Self::InvalidName { .. }
+            | Self::NameTooShort { .. }
+            | Self::InvalidOption { .. }
+            | Self::MissingOption { .. }
+            | Self::NoQuota { .. } => Kind::Invalid,
             Self::InUse { .. } => Kind::Conflict,
-            Self::Files { .. } | Self::Record { .. } => Kind::Internal,
+            Self::Files { .. } | Self::Record { .. } | Self::Mount { .. } => Kind::Internal,
         }
     }
 
@@ -92,6 +97,10 @@ impl Explain for VolumeError {
                 "remove the container that uses it first: {}",
                 containers.iter().map(|id| &id[..id.len().min(12)]).collect::<Vec<_>>().join(", ")
             )),
+            Self::Mount { .. } => Some(
+                "`docker volume inspect` shows the options that the volume was made with"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ use std::sync::{PoisonError, RwLock};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::mounted::Mounted;
 use super::{VolumeError, VolumeView};
+use crate::containers::MountView;
 use crate::metadata::{Metadata, VOLUMES};
 use crate::settings::Settings;
 
@@ -14,6 +16,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Volumes {
     by_name: RwLock<HashMap<String, VolumeView>>,
+    pub(crate) mounted: Mounted,
 }
 
 /// A volume on disk.
@@ -51,7 +54,33 @@ impl Volumes {
                 by_name.insert(name.clone(), view(settings, unrecorded(name)));
             }
         }
-        Ok(Self { by_name: RwLock::new(by_name) })
+        Ok(Self { by_name: RwLock::new(by_name), mounted: Mounted::default() })
+    }
+
+    /// Mounts the volumes among a container's mounts that are to be mounted, for one user.
+    pub(crate) fn take(&self, mounts: &[MountView], user: &str) -> Result<(), VolumeError> {
+        for volume in self.among(mounts) {
+            if let Err(error) = self.mounted.take(&volume, user) {
+                self.release(mounts, user);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// That user needs them no more.
+    pub(crate) fn release(&self, mounts: &[MountView], user: &str) {
+        self.among(mounts).for_each(|volume| self.mounted.release(&volume, user));
+    }
+
+    /// Whether any of a container's volumes is a mount of its own.
+    pub(crate) fn has_mounted(&self, mounts: &[MountView]) -> bool {
+        self.among(mounts).any(|volume| !volume.options.is_empty())
+    }
+
+    fn among<'a>(&'a self, mounts: &'a [MountView]) -> impl Iterator<Item = VolumeView> + 'a {
+        let names = mounts.iter().filter_map(|mount| mount.name.as_deref());
+        names.filter_map(|name| self.get(name).ok())
     }
 
     /// Every volume, by name.

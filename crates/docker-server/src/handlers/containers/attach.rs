@@ -83,11 +83,13 @@ async fn replay(
         };
         let is_multiplexed = !engine.container(id)?.spec.process.terminal;
         let mut entries = engine.container_logs(id, query).await?;
-        while let Some(entry) = entries.recv().await {
-            let entry = entry.map_err(|error| {
+        while let Some(batch) = entries.recv().await {
+            let batch = batch.map_err(|error| {
                 ApiError::internal(format!("cannot read the log of container {id}: {error}"))
             })?;
-            socket.write_all(&shown(&entry, is_multiplexed)).await.map_err(broken)?;
+            let bytes: Vec<u8> =
+                batch.iter().flat_map(|entry| shown(entry, is_multiplexed)).collect();
+            socket.write_all(&bytes).await.map_err(broken)?;
         }
     }
     let socket = socket.into_std().map_err(broken)?.into();

@@ -253,6 +253,7 @@ fn read_list(root: &Root, path: &[u8]) -> String {
 
 /// A root that is about to be opened.
 struct Opening {
+    parts: Arc<Parts>,
     view: Arc<View>,
     lowers: Vec<PathBuf>,
     lock: std::sync::Mutex<Option<tokio::sync::OwnedMutexGuard<()>>>,
@@ -261,7 +262,7 @@ struct Opening {
 impl Opening {
     fn open(&self) -> Result<Root, FilesError> {
         let lock = self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        Root::open(&self.view, &self.lowers, lock)
+        Root::open(&self.parts, &self.view, &self.lowers, lock)
     }
 }
 
@@ -288,7 +289,7 @@ async fn opening(parts: &Arc<Parts>, container: &Container) -> Result<Opening, F
     }
     let snapshot = parts.images.snapshot(view.id.as_str());
     let lowers = snapshot.map(|snapshot| snapshot.lowers).unwrap_or_default();
-    Ok(Opening { view, lowers, lock: std::sync::Mutex::new(lock) })
+    Ok(Opening { parts: Arc::clone(parts), view, lowers, lock: std::sync::Mutex::new(lock) })
 }
 
 fn tell(parts: &Parts, view: &View, action: &str) {

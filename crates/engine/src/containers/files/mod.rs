@@ -40,6 +40,8 @@ pub struct PathStat {
 pub enum FilesError {
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    #[error(transparent)]
+    Volume(#[from] crate::volumes::VolumeError),
     // Docker's words, from here...
     #[error("Could not find the file {path} in container {container}")]
     NotFound { path: String, container: String },
@@ -81,6 +83,7 @@ impl Explain for FilesError {
     fn kind(&self) -> Kind {
         match self {
             Self::Lookup(error) => error.kind(),
+            Self::Volume(error) => error.kind(),
             Self::Decompress(error) => error.kind(),
             Self::NotFound { .. } => Kind::NotFound,
             Self::NotFolder

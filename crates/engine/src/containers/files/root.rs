@@ -19,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags};
 use super::FilesError;
 use crate::containers::bundle::same_path;
 use crate::containers::view::{MountKind, MountView, Phase, View};
+use crate::engine::Parts;
 
 /// Held by whoever has the file system of a container mounted that does not run: a start, which
 /// would mount it a second time, waits for that.
@@ -56,6 +57,7 @@ pub(crate) struct Root {
     /// Keeps what was mounted for us alone where it is.
     _namespace: Option<OwnedFd>,
     _lock: Option<tokio::sync::OwnedMutexGuard<()>>,
+    _volumes: Option<HeldVolumes>,
     /// The container's `/dev`, whose devices are the kernel's and not the image's.
     devices: Option<(u64, u64)>,
 }
@@ -63,16 +65,19 @@ pub(crate) struct Root {
 impl Root {
     /// Opens the root of a container. `lock` is its lock, taken if it does not run.
     pub(crate) fn open(
+        parts: &Arc<Parts>,
         view: &View,
         lowers: &[std::path::PathBuf],
         lock: Option<tokio::sync::OwnedMutexGuard<()>>,
     ) -> Result<Self, FilesError> {
         let cannot = |source| FilesError::Open { id: view.id.to_string(), source };
+        let mut volumes = None;
         let (folder, namespace) = match view.state.phase {
             Phase::Running | Phase::Paused => {
                 (open_live(view.state.pid, view.id.as_str()).map_err(cannot)?, None)
             }
             _ => {
+                volumes = Some(HeldVolumes::take(parts, view)?);
                 let (folder, namespace) = mount(view, lowers)?;
                 (folder, Some(namespace))
             }
@@ -82,7 +87,7 @@ impl Root {
             None => Node::open(folder.as_fd(), b"dev").ok().filter(Node::is_folder),
         };
         let devices = devices.map(|node| node.identity());
-        Ok(Self { folder, _namespace: namespace, _lock: lock, devices })
+        Ok(Self { folder, _namespace: namespace, _lock: lock, _volumes: volumes, devices })
     }
 
     pub(crate) fn folder(&self) -> BorrowedFd<'_> {
@@ -94,6 +99,28 @@ impl Root {
     pub(crate) fn hides(&self, node: &Node) -> bool {
         node.is_folder()
             && (Some(node.identity()) == self.devices || is_kernels(node.handle.as_fd()))
+    }
+}
+
+/// Volumes that are mounted for a copy.
+#[derive(Debug)]
+struct HeldVolumes {
+    parts: Arc<Parts>,
+    mounts: Arc<[MountView]>,
+    user: String,
+}
+
+impl HeldVolumes {
+    fn take(parts: &Arc<Parts>, view: &View) -> Result<Self, FilesError> {
+        let user = format!("copy of {}", view.id);
+        parts.volumes.take(&view.mounts, &user)?;
+        Ok(Self { parts: Arc::clone(parts), mounts: Arc::clone(&view.mounts), user })
+    }
+}
+
+impl Drop for HeldVolumes {
+    fn drop(&mut self) {
+        self.parts.volumes.release(&self.mounts, &self.user);
     }
 }
 

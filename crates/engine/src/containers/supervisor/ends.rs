@@ -125,6 +125,11 @@ impl Supervisor {
             return;
         }
         start::disconnect(&self.parts, &self.id).await;
+        if self.parts.volumes.has_mounted(&self.record.mounts) {
+            let (parts, mounts) = (Arc::clone(&self.parts), Arc::clone(&self.record.mounts));
+            let id = self.id.clone();
+            blocking(move || parts.volumes.release(&mounts, id.as_str())).await;
+        }
         self.tell_resources("unmount", "disconnect");
     }
 
