@@ -217,7 +217,8 @@ fn a_copy_keeps_what_a_file_is() {
     let back = fs::metadata(format!("{folder}/back")).unwrap();
     assert_eq!((back.len(), back.mode() & 0o7777), (64 << 20, 0o2751));
     assert_eq!(back.mtime(), 1_600_000_000);
-    if Host::is_wharf_or_skips("dockerd and its client fill holes") {
+    let is_ours = std::env::var_os("CLIENT").is_none_or(|client| client != "docker");
+    if is_ours && Host::is_wharf_or_skips("dockerd and its client fill holes") {
         assert!(back.blocks() < 1000, "the copy is as sparse: {} blocks", back.blocks());
     }
 }

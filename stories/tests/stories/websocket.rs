@@ -140,6 +140,14 @@ fn what_was_logged_comes_first_on_demand() {
     assert_eq!(socket.receive_until("after\n"), "after\n");
     container.wait();
 
+    // Longer than what fits between two sockets.
+    let long = "seq 100000; echo end; read l";
+    let container = host.run(&format!("--name long --interactive busybox sh -c '{long}'"));
+    container.logs_eventually("end");
+    let mut socket = WebSocket::open(&host, "long/attach/ws?logs=1&stream=1&stdin=1&stdout=1");
+    let text = socket.receive_until("end\n");
+    assert!(text.starts_with("1\n2\n") && text.ends_with("100000\nend\n"), "{}", text.len());
+
     // Without a stream there is only the log, of a container that has ended, too.
     let answer = host.api("POST", "/v1.51/containers/box/attach?logs=1&stdout=1&stderr=1", None);
     let frames =

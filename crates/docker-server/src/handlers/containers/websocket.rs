@@ -104,32 +104,35 @@ impl Talk {
 
     async fn run(&self, stream: ClientStream) -> std::io::Result<()> {
         let mut client = to_async(stream.socket)?;
-        client.write_all(&stream.greeting).await?;
-        let limits = WebSocketConfig::default()
-            .max_message_size(Some(MESSAGE_BYTES_MAX))
-            .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let socket = WebSocketStream::from_partially_read(
-            client,
-            stream.early_input,
-            Role::Server,
-            Some(limits),
-        );
-        let mut socket = socket.await;
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = ClientStream {
             socket: theirs.into_std()?.into(),
             greeting: Vec::new(),
             early_input: Vec::new(),
         };
-        if let Err(error) =
-            attach::attach(&self.engine, &self.id, self.streams.clone(), theirs).await
-        {
-            let text = format!("Error attaching: {}\n", error.message());
-            let _ = socket.send(self.message(text.as_bytes())).await;
-        } else {
-            self.pass(&mut socket, ours).await;
+        let mut attaching =
+            Box::pin(attach::attach(&self.engine, &self.id, self.streams.clone(), theirs));
+        let mut attached = None;
+        // A client that is answered sooner could start something whose output nobody hears yet.
+        // The log, though, is passed on while it is read: it may be long.
+        if !self.streams.logs {
+            attached = Some((&mut attaching).await);
         }
-        // The client may have gone already.
+        client.write_all(&stream.greeting).await?;
+        let mut socket = open(client, stream.early_input).await;
+        let attached = match attached {
+            Some(Ok(())) => {
+                self.pass(&mut socket, ours).await;
+                Ok(())
+            }
+            Some(refused) => refused,
+            None => tokio::join!(attaching, self.pass(&mut socket, ours)).0,
+        };
+        if let Err(error) = attached {
+            let text = format!("Error attaching: {}\n", error.message());
+            // The client may have gone already, here and below.
+            let _ = socket.send(self.message(text.as_bytes())).await;
+        }
         let _ = socket.close(None).await;
         Ok(())
     }
@@ -155,10 +158,10 @@ impl Talk {
             let mut frames = Frames::new(!self.has_terminal);
             let mut buffer = vec![0; READ_BYTES];
             while let Ok(length @ 1..) = output.read(&mut buffer).await {
-                for piece in frames.pieces(&buffer[..length]) {
-                    if sink.send(self.message(piece)).await.is_err() {
-                        return;
-                    }
+                // Many short lines that came together go together.
+                let bytes = frames.pieces(&buffer[..length]).concat();
+                if !bytes.is_empty() && sink.send(self.message(&bytes)).await.is_err() {
+                    return;
                 }
             }
         };
@@ -175,6 +178,14 @@ impl Talk {
             false => Message::Binary(Bytes::copy_from_slice(bytes)),
         }
     }
+}
+
+/// The server's side of a connection that has become a WebSocket.
+async fn open(client: UnixStream, early_input: Vec<u8>) -> Socket {
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
+    WebSocketStream::from_partially_read(client, early_input, Role::Server, Some(limits)).await
 }
 
 /// A connected socket, of whichever kind, in the hands of the event loop.
