@@ -24,6 +24,9 @@ const CURRENT: &str = "events.jsonl";
 /// The one before it.
 const PREVIOUS: &str = "events.1.jsonl";
 
+/// The one that will grow next, until the others have made room for it.
+const NEXT: &str = "events.next.jsonl";
+
 /// How long a file grows: some ten thousand events.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
@@ -118,13 +121,21 @@ impl Log {
         written
     }
 
+    /// Changes files. What fails here is tried again with the next event, so that each step
+    /// must be good for a second time.
     fn begin_file(&mut self) -> io::Result<()> {
-        fs::rename(self.folder.join(CURRENT), self.folder.join(PREVIOUS))?;
-        let next = Segment {
-            start: self.current.end(),
-            length: 0,
-            file: open_current(&self.folder)?.into(),
-        };
+        // A new file is what there may be no room or no descriptor for. It comes first: as long
+        // as there is none, the others stay what they are.
+        let path = self.folder.join(NEXT);
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        file.set_len(0)?;
+        match fs::rename(self.folder.join(CURRENT), self.folder.join(PREVIOUS)) {
+            // It is called so already, or somebody has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
+        fs::rename(path, self.folder.join(CURRENT))?;
+        let next = Segment { start: self.current.end(), length: 0, file: file.into() };
         self.previous = Some(std::mem::replace(&mut self.current, next));
         Ok(())
     }

@@ -88,6 +88,53 @@ async fn old_events_make_room_for_new_ones() {
     assert_ne!(kept[0], "0");
 }
 
+/// So many that the files change.
+fn much_happens(events: &Events) {
+    let long = "x".repeat(50_000);
+    for n in 0..90 {
+        let attributes = BTreeMap::from([("long".to_owned(), long.clone())]);
+        events.publish(ObjectKind::Volume, n.to_string(), "v", attributes);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_change_of_files_is_made_up_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    let obstacle = folder.path().join("events.next.jsonl");
+    fs::create_dir(&obstacle).unwrap();
+    much_happens(&events);
+    assert!(!folder.path().join("events.1.jsonl").exists());
+    let kept_length = fs::metadata(folder.path().join("events.jsonl")).unwrap().len();
+
+    fs::remove_dir(&obstacle).unwrap();
+    happened(&events, "one");
+    let between = Timestamp::now();
+    much_happens(&events);
+    happened(&events, "two");
+
+    let previous = fs::metadata(folder.path().join("events.1.jsonl")).unwrap().len();
+    assert!(previous >= kept_length);
+    let mut listener = events.subscribe(Past::Since(between));
+    assert_eq!(told(&mut listener, 91).await.last().unwrap(), "two");
+}
+
+#[tokio::test]
+async fn a_change_of_files_goes_on_where_it_was_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = Arc::new(Events::open(folder.path()).unwrap());
+    happened(&events, "one");
+    let (current, previous) = ("events.jsonl", "events.1.jsonl");
+    fs::rename(folder.path().join(current), folder.path().join(previous)).unwrap();
+    much_happens(&events);
+    happened(&events, "two");
+
+    let kept = told(&mut events.subscribe(everything()), 92).await;
+    assert_eq!((&*kept[0], &*kept[91]), ("one", "two"));
+    let reopened = Arc::new(Events::open(folder.path()).unwrap());
+    assert_eq!(told(&mut reopened.subscribe(everything()), 92).await, kept);
+}
+
 #[tokio::test]
 async fn the_past_can_begin_late() {
     let folder = tempfile::tempdir().unwrap();
