@@ -12,6 +12,9 @@ use crate::{BLOCK_LENGTH, TarError};
 /// and so Docker, draws the line here as well.
 const EXTENSION_LENGTH_MAX: u64 = 1 << 20;
 
+/// No file is longer: the kernel counts with a sign.
+const CONTENT_LENGTH_MAX: u64 = i64::MAX as u64;
+
 /// Takes down every byte of an archive that is not the content of a file.
 pub trait Tape {
     fn literal(&mut self, bytes: &[u8]) -> io::Result<()>;
@@ -158,7 +161,10 @@ impl<R: BufRead, T: Tape> Reader<R, T> {
         let records = &extensions.records;
 
         let mut size = header.size().map_err(refused)?;
-        if let Some(record) = records.number("size").map_err(refused)? {
+        if let Some(record) = records.number::<u64>("size").map_err(refused)? {
+            if record > CONTENT_LENGTH_MAX {
+                return Err(refused("its size is beyond that of any file"));
+            }
             size = record;
         }
         let mut path = extensions.long_path.clone().unwrap_or_else(|| header.path());

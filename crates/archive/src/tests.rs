@@ -203,6 +203,17 @@ fn sparse_files_are_read_in_all_four_ways() {
 }
 
 #[test]
+fn a_size_that_no_file_can_have_is_refused() {
+    for size in ["18446744073709551615", "9223372036854775808"] {
+        let archive = Builder::default().pax(&[("size", size.as_bytes())]).file("a", b"").finish();
+        assert!(matches!(read(&archive), Err(TarError::Header { .. })), "{size}");
+    }
+    let size = i64::MAX.to_string();
+    let archive = Builder::default().pax(&[("size", size.as_bytes())]).file("a", b"").finish();
+    assert!(matches!(read(&archive), Err(TarError::Truncated { .. })));
+}
+
+#[test]
 fn a_broken_sparse_map_is_refused() {
     for map in ["0,4,2,4", "0,4", "0,8,x,1", "9999,8", "0", "0,18446744073709551615,1,1"] {
         let records: [(&str, &[u8]); 2] =
