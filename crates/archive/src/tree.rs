@@ -16,8 +16,10 @@ use crate::entry::Kind;
 use crate::node::{self, Node, Xattrs};
 use crate::place;
 
-/// As deep as a path can be that anybody can name. Each level costs a descriptor.
-const DEPTH_MAX: usize = 2048;
+/// The kernel's `PATH_MAX`, less the NUL: nobody can name what has a longer path, but somebody
+/// can make it, folder by folder. Each folder on the way costs a descriptor and its whole path,
+/// so that this also bounds how many descriptors (half as many) and how much memory a tree takes.
+pub const PATH_LENGTH_MAX: usize = 4095;
 
 /// Bytes read from a file at a time.
 const BUFFER_LENGTH: usize = 128 << 10;
@@ -87,6 +89,9 @@ impl<'a, W: Write> TreeWriter<'a, W> {
                 continue;
             };
             let path = below(&level.path, &name);
+            if path.len() > PATH_LENGTH_MAX {
+                return Err(TreeError::TooDeep { path: text(&path) });
+            }
             let node = match Node::open(level.folder.as_fd(), &name) {
                 Ok(node) => node,
                 // It was there when the folder was listed, and is no more.
@@ -95,9 +100,6 @@ impl<'a, W: Write> TreeWriter<'a, W> {
             };
             self.add_node(&node, &path)?;
             if node.is_folder() && !(self.hides)(&node) {
-                if levels.len() >= DEPTH_MAX {
-                    return Err(TreeError::TooDeep { path: text(&path) });
-                }
                 levels.push(open_level(&node, path)?);
             }
         }
@@ -185,4 +187,38 @@ pub fn top(folder: BorrowedFd<'_>) -> io::Result<Node> {
 /// Hides nothing.
 pub fn nothing(_: &Node) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{Mode, OFlags};
+
+    use super::*;
+
+    /// Folders within folders, made as only descriptors can.
+    fn nest(top: BorrowedFd<'_>, name: &str, depth: usize) {
+        let mut folder = top.try_clone_to_owned().unwrap();
+        for _ in 0..depth {
+            rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)).unwrap();
+            let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+            folder = rustix::fs::openat(&folder, name, flags, Mode::empty()).unwrap();
+        }
+    }
+
+    fn write(name: &str, depth: usize) -> Result<Vec<u8>, TreeError> {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = std::fs::File::open(folder.path()).unwrap();
+        nest(handle.as_fd(), name, depth);
+        let mut writer = TreeWriter::new(Vec::new(), Xattrs::Portable, &nothing);
+        writer.add_content(&top(handle.as_fd()).unwrap(), b"top")?;
+        Ok(writer.finish().unwrap())
+    }
+
+    #[test]
+    fn a_path_that_nobody_can_name_is_refused() {
+        let name = "x".repeat(255);
+        // Each is the name and a slash; the first is "top".
+        assert!(write(&name, 15).is_ok());
+        assert!(matches!(write(&name, 16), Err(TreeError::TooDeep { .. })));
+    }
 }
