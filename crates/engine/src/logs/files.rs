@@ -147,7 +147,7 @@ impl LogFiles {
         let inode = inode(&file)?;
         let file = match self.format {
             Format::JsonFile => LogFile::JsonFile(JsonFile::packed(file, &self.path)),
-            Format::Local => LogFile::Local(Local::packed(file)?),
+            Format::Local => LogFile::Local(Local::packed(file)),
         };
         Ok(Some(Found { file, inode }))
     }

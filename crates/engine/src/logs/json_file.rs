@@ -8,7 +8,7 @@
 //! Its header has the time of its last line, so what is too old is left packed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -293,7 +293,20 @@ fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
 fn unpack(packed: &File, folder: &Path) -> io::Result<File> {
     let mut unpacked = unnamed(folder)?;
     io::Seek::rewind(&mut &*packed)?;
-    io::copy(&mut GzDecoder::new(packed), &mut unpacked)?;
+    let mut decoder = GzDecoder::new(packed);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => unpacked.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // What was unpacked is good, and the log's other files are not damaged.
+            Err(error) => {
+                tracing::warn!(%error, "a packed file of a log is damaged; its rest is left out");
+                break;
+            }
+        }
+    }
     Ok(unpacked)
 }
 

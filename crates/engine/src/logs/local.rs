@@ -49,21 +49,13 @@ impl Local {
         Self::new(Blocks::Plain(file))
     }
 
-    pub(super) fn packed(file: File) -> io::Result<Self> {
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a packed log is damaged");
-        let size = file.metadata()?.len();
-        let mut bytes = [0; FOOTER_BYTES];
-        let footer_at = size.checked_sub(FOOTER_BYTES as u64).ok_or_else(damaged)?;
-        file.read_exact_at(&mut bytes, footer_at)?;
-        let footer = Footer::decode(&bytes).filter(|footer| footer.blocks <= BLOCKS_MAX);
-        let footer = footer.ok_or_else(damaged)?;
-        let length = footer.blocks * INDEX_ENTRY_BYTES as u64;
-        let index_at = footer_at.checked_sub(length).ok_or_else(damaged)?;
-        let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, index_at)?;
-        let (entries, _) = bytes.as_chunks::<INDEX_ENTRY_BYTES>();
-        let index = entries.iter().map(IndexEntry::decode).collect();
-        Ok(Self::new(Blocks::Packed { file, index, footer }))
+    /// A damaged file is left out, for the others' sake: it is as good as empty.
+    pub(super) fn packed(file: File) -> Self {
+        let (index, footer) = read_index(&file).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a packed file of a log cannot be read and is left out");
+            (Vec::new(), Footer { blocks: 0, entries: 0, latest_time: NEVER })
+        });
+        Self::new(Blocks::Packed { file, index, footer })
     }
 
     fn new(blocks: Blocks) -> Self {
@@ -104,7 +96,12 @@ impl Local {
         let count = self.blocks.count()?;
         let later = partition(count, |number| Ok(self.blocks.entries_before(number)? <= unwanted))?;
         let block = later.saturating_sub(1);
-        let skip = if count == 0 { 0 } else { unwanted - self.blocks.entries_before(block)? };
+        // A first block without a header does not say how many are before it: rather too many
+        // entries than too few.
+        let skip = match count {
+            0 => 0,
+            _ => unwanted.saturating_sub(self.blocks.entries_before(block)?),
+        };
         self.go_to(block, skip);
         Ok(total.min(wanted))
     }
@@ -115,7 +112,14 @@ impl Local {
     }
 
     pub(super) fn read(&mut self, entries: &mut Vec<LogEntry>) -> io::Result<bool> {
-        let bytes = self.blocks.read(self.block, self.offset)?;
+        let bytes = match self.blocks.read(self.block, self.offset) {
+            Err(error) if self.blocks.is_packed() => {
+                tracing::warn!(%error, "a packed block of a log cannot be read and is left out");
+                self.go_on_with_next_block();
+                return Ok(true);
+            }
+            bytes => bytes?,
+        };
         if bytes.is_empty() {
             return self.read_again_if_cut();
         }
@@ -132,6 +136,13 @@ impl Local {
             self.offset += bytes.len();
         }
         Ok(true)
+    }
+
+    fn go_on_with_next_block(&mut self) {
+        self.block += 1;
+        self.offset = 0;
+        self.pending.clear();
+        self.is_between = true;
     }
 
     /// Adds what was read to what is pending; `false` if it is too little.
@@ -216,6 +227,10 @@ impl Local {
 }
 
 impl Blocks {
+    fn is_packed(&self) -> bool {
+        matches!(self, Self::Packed { .. })
+    }
+
     fn count(&self) -> io::Result<u64> {
         match self {
             Self::Plain(file) => Ok(file.metadata()?.len().div_ceil(BLOCK_BYTES as u64)),
@@ -301,12 +316,29 @@ fn walk(block: &[u8], header: &BlockHeader) -> (u64, i64) {
     let mut latest = header.latest_time;
     let mut rest = block.get(header.first_entry as usize..).unwrap_or_default();
     while let Decoded::Entry(entry, length) = RawEntry::decode(rest) {
-        entries += 1;
+        entries = entries.saturating_add(1);
         time = time.wrapping_add(entry.time_delta);
         latest = latest.max(time);
         rest = &rest[length..];
     }
     (entries, latest)
+}
+
+/// The index and the last words of a packed file.
+fn read_index(file: &File) -> io::Result<(Vec<IndexEntry>, Footer)> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "a packed log is damaged");
+    let size = file.metadata()?.len();
+    let mut bytes = [0; FOOTER_BYTES];
+    let footer_at = size.checked_sub(FOOTER_BYTES as u64).ok_or_else(damaged)?;
+    file.read_exact_at(&mut bytes, footer_at)?;
+    let footer = Footer::decode(&bytes).filter(|footer| footer.blocks <= BLOCKS_MAX);
+    let footer = footer.ok_or_else(damaged)?;
+    let length = footer.blocks * INDEX_ENTRY_BYTES as u64;
+    let index_at = footer_at.checked_sub(length).ok_or_else(damaged)?;
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, index_at)?;
+    let (entries, _) = bytes.as_chunks::<INDEX_ENTRY_BYTES>();
+    Ok((entries.iter().map(IndexEntry::decode).collect(), footer))
 }
 
 fn unpack(file: &File, position: u64) -> io::Result<Vec<u8>> {

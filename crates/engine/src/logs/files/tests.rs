@@ -305,6 +305,52 @@ fn a_damaged_block_costs_no_more_than_itself() {
     assert!((40_000..60_000).contains(&found.len()), "{}", found.len());
 }
 
+#[test]
+fn a_log_that_begins_with_nothing_is_read_from_where_it_can_be() {
+    let mut writer = Writer::new(Format::Local);
+    writer.write(0, false, &entries(0..20_000));
+    let path = writer.log().path;
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[..BLOCK_BYTES].fill(0);
+    std::fs::write(&path, &bytes).unwrap();
+    let found = writer.read(Some(19_990), None);
+    assert_eq!(found.last().unwrap(), "19999");
+    assert_eq!(writer.read(Some(10), None), texts(19_990..20_000));
+    std::fs::write(&path, [0; 3 * BLOCK_BYTES]).unwrap();
+    assert!(writer.read(Some(5), None).is_empty());
+}
+
+#[test]
+fn a_damaged_packed_file_is_left_out() {
+    for format in FORMATS {
+        let writer = three_files(format, true);
+        let extension = if format == Format::Local { PACKED_EXTENSION } else { ".gz" };
+        let path = numbered(&writer.log().path, 1, extension);
+        let size = std::fs::metadata(&path).unwrap().len() as usize;
+        let expected = [texts(0..1000), texts(2000..3000)].concat();
+        std::fs::write(&path, vec![0; size]).unwrap();
+        assert_eq!(writer.read(None, None), expected, "{format:?}");
+        assert_eq!(writer.read(Some(1001), None), expected[999..], "{format:?}");
+        assert_eq!(writer.read(None, Some(500)), expected[500..], "{format:?}");
+        assert_eq!(writer.log().after(0, NEVER).unwrap().len(), 3, "{format:?}");
+    }
+}
+
+#[test]
+fn a_damaged_packed_block_costs_no_more_than_itself() {
+    let mut writer = Writer::new(Format::Local);
+    writer.write(1, true, &entries(0..60_000));
+    writer.write(0, false, &entries(60_000..60_010));
+    let path = numbered(&writer.log().path, 1, PACKED_EXTENSION);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The length of the first block.
+    bytes[..4].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    let found = writer.read(None, None);
+    assert_eq!(found.last().unwrap(), "60009");
+    assert!((40_000..60_000).contains(&found.len()), "{}", found.len());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
