@@ -46,6 +46,9 @@ pub(super) struct JsonFile {
     taken: u64,
     /// What was read from there on.
     buffer: Vec<u8>,
+    /// What is read belongs to something that is too long for a line, and began here. It is
+    /// passed over up to the next line feed.
+    skipped_from: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl JsonFile {
 
     fn new(state: State, path: &Path, jumps: Vec<u64>) -> Self {
         let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-        Self { state, folder, jumps, taken: 0, buffer: Vec::new() }
+        Self { state, folder, jumps, taken: 0, buffer: Vec::new(), skipped_from: None }
     }
 
     /// Unpacks it, if that was not done yet.
@@ -87,6 +90,7 @@ impl JsonFile {
     fn go_to(&mut self, position: u64) {
         self.taken = position;
         self.buffer.clear();
+        self.skipped_from = None;
     }
 
     pub(super) fn seek_time(&mut self, since: i64) -> io::Result<()> {
@@ -150,27 +154,47 @@ impl JsonFile {
     }
 
     pub(super) fn read(&mut self, entries: &mut Vec<LogEntry>) -> io::Result<bool> {
-        let (taken, had) = (self.taken, self.buffer.len());
+        let (mut taken, mut had) = (self.taken, self.buffer.len());
+        let mut skipped_from = self.skipped_from;
         let mut buffer = std::mem::take(&mut self.buffer);
         let file = self.file()?;
         let position = taken + had as u64;
         buffer.resize(had + READ_BYTES, 0);
         let mut count = read_at(file, &mut buffer[had..], position)?;
         buffer.truncate(had + count);
-        if count == 0 && had > 0 && file.metadata()?.len() < position {
+        let line_start = skipped_from.unwrap_or(taken);
+        if count == 0 && line_start < position && file.metadata()?.len() < position {
             // The end was cut off, for it was not a whole line. What comes now is read anew.
+            (taken, had, skipped_from) = (line_start, 0, None);
             buffer.clear();
             buffer.resize(READ_BYTES, 0);
             count = read_at(file, &mut buffer, taken)?;
             buffer.truncate(count);
         }
-        let whole = buffer.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
+        if skipped_from.is_some() {
+            let feed = buffer.iter().position(|byte| *byte == b'\n');
+            let skipped = feed.map_or(buffer.len(), |index| index + 1);
+            if feed.is_some() {
+                skipped_from = None;
+            }
+            buffer.drain(..skipped);
+            taken += skipped as u64;
+        }
+        // What was there before has no line feed.
+        let whole = buffer[had..].iter().rposition(|byte| *byte == b'\n');
+        let whole = whole.map_or(0, |index| had + index + 1);
         let lines = buffer[..whole].split(|byte| *byte == b'\n');
         // A line that was spoilt by a crash of its writer is passed over.
         entries.extend(lines.filter(|line| !line.is_empty()).filter_map(|line| parse(line).ok()));
         buffer.drain(..whole);
-        self.taken = taken + whole as u64;
-        self.buffer = buffer;
+        taken += whole as u64;
+        if buffer.len() > LINE_BYTES_MAX {
+            // Not a line, but garbage: a crash of the host can leave any number of zeros.
+            skipped_from = Some(taken);
+            taken += buffer.len() as u64;
+            buffer = Vec::new();
+        }
+        (self.taken, self.buffer, self.skipped_from) = (taken, buffer, skipped_from);
         Ok(count > 0)
     }
 }
@@ -387,6 +411,50 @@ mod tests {
     #[test]
     fn half_a_line_is_an_error() {
         assert!(parse(br#"{"log":"a"#).is_err());
+    }
+
+    /// Reads all there is, and says how much was kept in memory for it.
+    fn read_all(file: &mut JsonFile) -> (Vec<String>, usize) {
+        let (mut entries, mut kept) = (Vec::new(), 0);
+        while file.read(&mut entries).unwrap() {
+            kept = kept.max(file.buffer.len());
+        }
+        let texts = entries.into_iter().map(|entry| String::from_utf8(entry.text).unwrap());
+        (texts.collect(), kept)
+    }
+
+    #[test]
+    fn garbage_without_an_end_is_not_gathered() {
+        use std::io::Seek as _;
+        let line = |text: &str| {
+            format!("{{\"log\":\"{text}\",\"time\":\"2026-01-02T03:04:05Z\"}}\n").into_bytes()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, line("a")).unwrap();
+        let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+        let garbage_at = writer.seek(io::SeekFrom::End(0)).unwrap();
+        // A hole is zeros, and takes no room.
+        writer.set_len(16 << 20).unwrap();
+        let mut file = JsonFile::plain(File::open(&path).unwrap(), &path).unwrap();
+        let (texts, kept) = read_all(&mut file);
+        assert_eq!(texts, ["a"]);
+        assert!(kept <= LINE_BYTES_MAX, "{kept}");
+
+        // The writer may cut it off, and go on.
+        writer.set_len(garbage_at).unwrap();
+        writer.seek(io::SeekFrom::End(0)).unwrap();
+        assert!(read_all(&mut file).0.is_empty());
+        writer.write_all(&line("b")).unwrap();
+        assert_eq!(read_all(&mut file).0, ["b"]);
+
+        // Or go on behind it.
+        writer.set_len(16 << 20).unwrap();
+        writer.seek(io::SeekFrom::End(0)).unwrap();
+        writer.write_all(&[b"\n", &line("c")[..]].concat()).unwrap();
+        let (texts, kept) = read_all(&mut file);
+        assert_eq!(texts, ["c"]);
+        assert!(kept <= LINE_BYTES_MAX, "{kept}");
     }
 
     #[test]
