@@ -20,6 +20,10 @@ use crate::event_loop::{EventLoop, Readiness, Token, Watched};
 /// Bytes read at once: a short answer fits.
 const READ_BYTES: usize = 4096;
 
+/// Reads in a row at most. A container that writes faster than we read must not keep us from
+/// everything else.
+const READS_MAX: usize = 4;
+
 /// The container's network, and the way back.
 #[derive(Debug)]
 pub(crate) struct Networks {
@@ -177,7 +181,7 @@ impl ConnectionProbe {
         }
         self.socket.want(Some(Readiness::IN)).map_err(|error| error.to_string())?;
         let mut buffer = [0; READ_BYTES];
-        loop {
+        for _ in 0..READS_MAX {
             let has_ended = match rustix::io::read(&self.socket, &mut buffer) {
                 Ok(0) => true,
                 Ok(count) => {
@@ -193,6 +197,8 @@ impl ConnectionProbe {
                 return Ok(answer);
             }
         }
+        // The socket is still readable if there is more, so we are back soon.
+        Ok(None)
     }
 
     /// What had come when time ran out.
@@ -233,4 +239,45 @@ fn cannot_connect(address: SocketAddr, error: &io::Error) -> String {
     let error = error.to_string();
     let reason = error.split(" (os error").next().unwrap_or_default();
     format!("cannot connect to {address}: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A probe whose request has been sent, and the server's side of its connection.
+    fn waiting(events: &EventLoop) -> (ConnectionProbe, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let socket = events.watch(ours.into(), Token::Probe(0), Some(Readiness::IN)).unwrap();
+        let exchange = Exchange { request: Vec::new(), sent: 0, answer: Vec::new() };
+        let plan = Plan { further: VecDeque::new(), exchange: Some(exchange), first_error: None };
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        (ConnectionProbe { plan, address, socket, is_connected: true }, theirs)
+    }
+
+    #[test]
+    fn a_server_that_never_pauses_is_left_in_between_and_given_up_in_the_end() {
+        let events = EventLoop::new().unwrap();
+        let (mut probe, mut server) = waiting(&events);
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;";
+        server.write_all(chunked.as_bytes()).unwrap();
+        server.write_all(&vec![b'x'; 64 << 10]).unwrap();
+        let mut turns = 1;
+        let outcome = loop {
+            match probe.talk() {
+                Progress::Over(outcome) => break outcome,
+                Progress::Pending(pending) => probe = pending,
+            }
+            let exchange = probe.plan.exchange.as_ref().unwrap();
+            assert!(exchange.answer.len() <= turns * READS_MAX * READ_BYTES);
+            assert_eq!(events.wait(None).unwrap().len(), 1, "it is still to be read");
+            turns += 1;
+        };
+        assert_eq!(outcome, Outcome { is_healthy: true, output: "HTTP/1.1 200 OK".to_owned() });
+        assert!((2..10).contains(&turns), "{turns}");
+    }
 }

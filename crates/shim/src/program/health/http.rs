@@ -7,11 +7,15 @@ use shim::health::Target;
 
 use super::output::Output;
 
-/// Bytes of an answer's head at most. As most servers allow for a request's.
+/// Bytes of an answer's head at most, with the interim answers before it. As most servers
+/// allow for a request's.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Bytes of the body that are worth waiting for: more is not kept.
 const BODY_BYTES_MAX: usize = 4096;
+
+/// Bytes that are worth reading for that, with what divides the body into chunks.
+const RAW_BODY_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// The request for `path`.
 pub(crate) fn request(target: Target, path: &str) -> Vec<u8> {
@@ -35,13 +39,10 @@ pub(crate) struct Answer {
 }
 
 /// Reads an answer of which `bytes` have come so far. `None`: there is more to wait for, which
-/// is never so if the connection `has_ended`.
+/// is never so if the connection `has_ended`, nor if the container has sent much: it may send
+/// for ever.
 pub(crate) fn read_answer(bytes: &[u8], has_ended: bool) -> Result<Option<Answer>, String> {
-    const VERSION: &[u8] = b"HTTP/1.";
-    if !bytes.starts_with(&VERSION[..VERSION.len().min(bytes.len())]) {
-        return Err("the answer is not HTTP".to_owned());
-    }
-    let Some(head_length) = end_of_head(bytes) else {
+    let Some((head, rest)) = final_head(bytes)? else {
         return match () {
             () if bytes.len() > HEAD_BYTES_MAX => {
                 Err(format!("the head of the answer is longer than {HEAD_BYTES_MAX} bytes"))
@@ -50,13 +51,9 @@ pub(crate) fn read_answer(bytes: &[u8], has_ended: bool) -> Result<Option<Answer
             () => Ok(None),
         };
     };
-    let (head, rest) = bytes.split_at(head_length);
-    let head = Head::parse(head)?;
-    if head.is_interim() {
-        return read_answer(rest, has_ended);
-    }
     let (body, is_complete) = head.body(rest);
-    if !(is_complete || has_ended || body.len() > BODY_BYTES_MAX) {
+    let is_enough = body.len() > BODY_BYTES_MAX || rest.len() > RAW_BODY_BYTES_MAX;
+    if !(is_complete || has_ended || is_enough) {
         return Ok(None);
     }
     let mut output = Output::default();
@@ -67,6 +64,24 @@ pub(crate) fn read_answer(bytes: &[u8], has_ended: bool) -> Result<Option<Answer
     }
     let is_healthy = (200..400).contains(&head.status);
     Ok(Some(Answer { is_healthy, output: output.into_text() }))
+}
+
+/// The head behind the interim answers, and what comes after it; `None` if it is not there yet.
+fn final_head(bytes: &[u8]) -> Result<Option<(Head, &[u8])>, String> {
+    const VERSION: &[u8] = b"HTTP/1.";
+    let (mut heads, after) = bytes.split_at(bytes.len().min(HEAD_BYTES_MAX));
+    loop {
+        if !heads.starts_with(&VERSION[..VERSION.len().min(heads.len())]) {
+            return Err("the answer is not HTTP".to_owned());
+        }
+        let Some(length) = end_of_head(heads) else { return Ok(None) };
+        let (head, rest) = heads.split_at(length);
+        let head = Head::parse(head)?;
+        if !head.is_interim() {
+            return Ok(Some((head, &bytes[bytes.len() - after.len() - rest.len()..])));
+        }
+        heads = rest;
+    }
 }
 
 /// Bytes up to the end of the empty line behind the head.
@@ -193,6 +208,40 @@ mod tests {
         let text = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(5000));
         let answer = read_answer(text.as_bytes(), false).unwrap().unwrap();
         assert_eq!(answer.output.len(), 4096 + 3);
+    }
+
+    /// Gives `start` and then `more` again and again, piece by piece, until there is an answer;
+    /// says after how many bytes.
+    fn read_endless(start: &str, more: &str) -> (usize, Result<Answer, String>) {
+        let mut bytes = start.as_bytes().to_vec();
+        loop {
+            match read_answer(&bytes, false).transpose() {
+                Some(answer) => return (bytes.len(), answer),
+                None => bytes.extend_from_slice(more.as_bytes()),
+            }
+            assert!(bytes.len() < 1 << 20, "waits for more after {} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn an_endless_answer_is_given_up() {
+        let interim = "HTTP/1.1 100 C\r\n\r\n".repeat(100);
+        let (length, answer) = read_endless("", &interim);
+        assert!(answer.unwrap_err().contains("longer than 16384 bytes"));
+        assert!(length < 20_000, "{length}");
+        // However many come at once: nothing here grows with their number.
+        let answer = read_answer("HTTP/1.1 100 C\r\n\r\n".repeat(100_000).as_bytes(), true);
+        assert!(answer.unwrap_err().contains("longer than 16384 bytes"));
+    }
+
+    #[test]
+    fn of_an_endless_body_the_status_counts() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let extension = "x".repeat(1000);
+        let (length, answer) = read_endless(&format!("{chunked}2\r\nab\r\n1;"), &extension);
+        let expected = Answer { is_healthy: true, output: "HTTP/1.1 200 OK\n\nab".to_owned() };
+        assert_eq!(answer, Ok(expected));
+        assert!(length < 20_000, "{length}");
     }
 
     #[test]
