@@ -6,6 +6,10 @@
 //! rotated while the one before is still being packed stays as it is, so a file's number may
 //! belong to a packed file or to a plain one.
 //!
+//! A rotation that fails (no room, no descriptor, a file system that is read-only now) changes
+//! as little as possible and is tried again with the next entry: the new file is there before
+//! anything moves, and the oldest one goes only if there is no free number.
+//!
 //! Nothing is synced to the disk: a log line is not worth a container's speed.
 
 use std::fs::{File, OpenOptions};
@@ -23,6 +27,9 @@ pub(super) const FILE_MODE: u32 = 0o640;
 
 /// Where a packed file grows until it is whole.
 const UNFINISHED: &str = ".packing";
+
+/// The next live file, before the present one has moved out of its way.
+const NEXT: &str = ".next";
 
 /// A log's files, of which the live one is open.
 #[derive(Debug)]
@@ -97,37 +104,91 @@ impl Files {
     /// Moves the live file out of the way, with those before it, and begins a new one.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
         self.finish_packing();
-        let path = &self.settings.path;
+        let next = suffixed(&self.settings.path, NEXT);
+        let file = open_file(&next)?;
         let oldest = self.settings.files_max.saturating_sub(1);
-        if oldest == 0 {
-            // Readers may be at work in the old file, so it is not cut but left to them.
-            std::fs::remove_file(path)?;
-        } else {
-            let extensions: &[&str] =
-                if self.settings.compress { &["", self.packing.extension()] } else { &[""] };
-            for extension in extensions {
-                ignore_missing(std::fs::remove_file(numbered(path, oldest, extension)))?;
-                for number in (1..oldest).rev() {
-                    let (from, to) = (number, number + 1);
-                    let (from, to) =
-                        (numbered(path, from, extension), numbered(path, to, extension));
-                    ignore_missing(std::fs::rename(from, to))?;
-                }
-            }
-            std::fs::rename(path, numbered(path, 1, ""))?;
+        // Somebody may have removed the live file: then there is nothing to make room for.
+        let moves = oldest > 0 && self.settings.path.try_exists()?;
+        let path = self.settings.path.clone();
+        if moves {
+            self.free_first(oldest)?;
+            std::fs::rename(&path, numbered(&path, 1, ""))?;
         }
-        self.file = open_file(path)?;
+        // Readers may be at work in a file that is replaced, so it is not cut but left to them.
+        if let Err(error) = std::fs::rename(&next, &path) {
+            if moves {
+                let _ = std::fs::rename(numbered(&path, 1, ""), &path);
+            }
+            return Err(error);
+        }
+        self.file = file;
         self.size = 0;
-        self.pack_next(oldest);
+        if moves {
+            self.pack_next();
+        }
         Ok(())
     }
 
-    fn pack_next(&mut self, oldest: u32) {
-        if let Some(packer) = &mut self.packer {
+    /// Makes the number 1 free. Files move up to the first free number only: should a rotation
+    /// have failed half-way, the next one goes on there, and pushes nothing out.
+    fn free_first(&mut self, oldest: u32) -> io::Result<()> {
+        let mut free = 1;
+        while free <= oldest && self.is_taken(free)? {
+            free += 1;
+        }
+        if free > oldest {
+            self.remove(oldest)?;
+            free = oldest;
+        }
+        (1..free).rev().try_for_each(|number| self.move_up(number))
+    }
+
+    /// The extensions of rotated files.
+    fn extensions(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let packed = self.settings.compress.then(|| self.packing.extension());
+        std::iter::once("").chain(packed)
+    }
+
+    fn is_taken(&self, number: u32) -> io::Result<bool> {
+        for extension in self.extensions() {
+            if numbered(&self.settings.path, number, extension).try_exists()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn remove(&mut self, number: u32) -> io::Result<()> {
+        for extension in self.extensions() {
+            ignore_missing(std::fs::remove_file(numbered(&self.settings.path, number, extension)))?;
+        }
+        // What becomes of its packing is thrown away.
+        self.packer_follows(number);
+        Ok(())
+    }
+
+    fn move_up(&mut self, number: u32) -> io::Result<()> {
+        let path = &self.settings.path;
+        for extension in self.extensions() {
+            let from = numbered(path, number, extension);
+            ignore_missing(std::fs::rename(from, numbered(path, number + 1, extension)))?;
+        }
+        self.packer_follows(number);
+        Ok(())
+    }
+
+    /// The file of this number has the next one now.
+    fn packer_follows(&mut self, number: u32) {
+        if let Some(packer) = self.packer.as_mut().filter(|packer| packer.number == number) {
             packer.number += 1;
-        } else if self.settings.compress && oldest > 0 {
+        }
+    }
+
+    fn pack_next(&mut self) {
+        if self.packer.is_none() && self.settings.compress {
             let path = &self.settings.path;
-            let child = spawn_packer(self.packing, &numbered(path, 1, ""), &unfinished(path));
+            let to = suffixed(path, UNFINISHED);
+            let child = spawn_packer(self.packing, &numbered(path, 1, ""), &to);
             // If it cannot be packed, it stays as it is.
             self.packer = child.ok().map(|child| Packer { child, number: 1 });
         }
@@ -149,7 +210,7 @@ impl Files {
         let path = &self.settings.path;
         let plain = numbered(path, number, "");
         let packed = numbered(path, number, self.packing.extension());
-        let unfinished = unfinished(path);
+        let unfinished = suffixed(path, UNFINISHED);
         // It may have gone, as the oldest, in the meantime.
         let done = if is_whole && plain.exists() {
             std::fs::rename(&unfinished, packed).and_then(|()| std::fs::remove_file(plain))
@@ -181,9 +242,9 @@ fn numbered(path: &Path, number: u32, extension: &str) -> PathBuf {
     name.into()
 }
 
-fn unfinished(path: &Path) -> PathBuf {
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(UNFINISHED);
+    name.push(suffix);
     name.into()
 }
 

@@ -145,6 +145,72 @@ fn with_one_file_it_starts_anew() {
     });
 }
 
+/// As when there are too many open files. Each test is a process of its own.
+fn without_descriptors(work: impl FnOnce()) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
+    work();
+    setrlimit(Resource::Nofile, before).unwrap();
+}
+
+#[test]
+fn a_rotation_that_fails_loses_nothing_and_is_made_up_for() {
+    on_each_kind(|kind, folder| {
+        let mut log = kind.open(folder, Some(1), 3);
+        log.write(Source::Stdout, b"1\n2\n3\n");
+        without_descriptors(|| log.write(Source::Stdout, b"4\n5\n6\n"));
+        let read = |name: &str| kind.read(&folder.join(name)).concat();
+        assert_eq!([read("log"), read("log.1"), read("log.2")], ["3\n4\n5\n6\n", "2\n", "1\n"]);
+        log.write(Source::Stdout, b"7\n");
+        assert_eq!([read("log"), read("log.1"), read("log.2")], ["7\n", "3\n4\n5\n6\n", "2\n"]);
+        assert_eq!(
+            (names(folder), log.lost()),
+            (["log", "log.1", "log.2"].map(Into::into).into(), 0)
+        );
+    });
+}
+
+#[test]
+fn the_only_file_outlives_a_rotation_that_fails() {
+    on_each_kind(|kind, folder| {
+        let mut log = kind.open(folder, Some(1), 1);
+        log.write(Source::Stdout, b"1\n");
+        without_descriptors(|| log.write(Source::Stdout, b"2\n3\n"));
+        assert_eq!(kind.read(&folder.join(NAME)), ["1\n", "2\n", "3\n"], "{kind:?}");
+        log.write(Source::Stdout, b"4\n");
+        assert_eq!(kind.read(&folder.join(NAME)), ["4\n"], "{kind:?}");
+        assert_eq!(names(folder), [NAME]);
+    });
+}
+
+#[test]
+fn a_rotation_that_failed_half_way_goes_on_where_it_was() {
+    on_each_kind(|kind, folder| {
+        let mut log = kind.open(folder, Some(1), 5);
+        log.write(Source::Stdout, b"1\n2\n3\n4\n5\n");
+        // As it left them: 4 and 3 have moved up, 2 has not.
+        std::fs::remove_file(folder.join("log.4")).unwrap();
+        std::fs::rename(folder.join("log.3"), folder.join("log.4")).unwrap();
+        log.write(Source::Stdout, b"6\n");
+        let read = |number| kind.read(&folder.join(format!("log.{number}"))).concat();
+        assert_eq!([1, 2, 3, 4].map(read), ["5\n", "4\n", "3\n", "2\n"], "{kind:?}");
+    });
+}
+
+#[test]
+fn a_live_file_that_somebody_removed_comes_back() {
+    on_each_kind(|kind, folder| {
+        let mut log = kind.open(folder, Some(1), 3);
+        log.write(Source::Stdout, b"1\n2\n");
+        std::fs::remove_file(folder.join(NAME)).unwrap();
+        log.write(Source::Stdout, b"3\n");
+        let read = |name: &str| kind.read(&folder.join(name)).concat();
+        assert_eq!([read("log"), read("log.1")], ["3\n", "1\n"], "{kind:?}");
+        assert_eq!(names(folder), ["log", "log.1"], "{kind:?}");
+    });
+}
+
 #[test]
 fn a_later_shim_appends() {
     on_each_kind(|kind, folder| {
