@@ -41,8 +41,11 @@ impl Networks {
         move_into_link_name_space(self.containers.as_fd(), kind)?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None);
-        // We have its descriptor and were there a moment ago, so it cannot fail.
-        move_into_link_name_space(self.own.as_fd(), kind)?;
+        // We have its descriptor and were there a moment ago. Were it to fail nevertheless, we
+        // would be in the container's network for good, and dial the log's peers from there:
+        // the container could answer in their place. Better no supervisor than that one.
+        move_into_link_name_space(self.own.as_fd(), kind)
+            .expect("the way back to our own network namespace is open");
         Ok(socket?)
     }
 }
@@ -247,6 +250,21 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    #[test]
+    fn whoever_cannot_leave_the_container_s_network_ends() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: it needs root");
+            return;
+        }
+        let containers = File::open("/proc/self/ns/net").unwrap().into();
+        let own = File::open("/dev/null").unwrap().into();
+        let ended = std::thread::spawn(move || {
+            let networks = Networks { containers, own };
+            drop(networks.socket(AddressFamily::INET));
+        });
+        ended.join().unwrap_err();
+    }
 
     /// A probe whose request has been sent, and the server's side of its connection.
     fn waiting(events: &EventLoop) -> (ConnectionProbe, UnixStream) {
