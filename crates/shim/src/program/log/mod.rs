@@ -146,6 +146,11 @@ impl Log {
         self.remote().is_some_and(Remote::is_full)
     }
 
+    /// How much of an output should be read at once at most, if that matters.
+    pub(crate) fn read_bytes_max(&self) -> Option<usize> {
+        self.remote().and_then(Remote::read_bytes_max)
+    }
+
     /// Something happened on the way to the peer.
     pub(crate) fn ready(&mut self, readiness: Readiness) {
         if let Some(remote) = self.remote_mut() {

@@ -266,7 +266,9 @@ impl Stdio {
         };
         buffer.clear();
         let is_busy = self.outputs[index].is_busy;
-        buffer.reserve(if is_busy { BUSY_READ_BYTES } else { READ_BYTES });
+        let read_bytes = if is_busy { BUSY_READ_BYTES } else { READ_BYTES };
+        let read_bytes_max = log.as_deref().and_then(Log::read_bytes_max);
+        buffer.reserve_exact(read_bytes_max.map_or(read_bytes, |max| max.min(read_bytes)));
         let descriptor = &self.outputs[index].descriptor;
         match rustix::io::retry_on_intr(|| {
             rustix::io::read(descriptor, rustix::buffer::spare_capacity(buffer))
@@ -490,4 +492,51 @@ pub(crate) fn set_nonblocking(descriptor: BorrowedFd<'_>) -> rustix::io::Result<
 /// Nothing to read, anything to write.
 pub(crate) fn open_null() -> rustix::io::Result<OwnedFd> {
     rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use shim::protocol::{LogAddress, LogPeer, LogSettings, RemoteLog, SyslogFormat};
+
+    use super::*;
+
+    #[test]
+    fn of_a_log_that_has_to_wait_little_is_read_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        // It never reads.
+        let _peer = UnixListener::bind(&path).unwrap();
+        let settings = LogSettings::Remote(RemoteLog {
+            peer: LogPeer::Syslog {
+                address: LogAddress::Unix(path),
+                facility: 3,
+                format: SyslogFormat::Rfc3164,
+                hostname: "here".to_owned(),
+                tag: "tag".to_owned(),
+            },
+            copy: None,
+            queue_bytes_max: 10_000,
+            is_lossy: false,
+            patience: None,
+            is_optional: false,
+        });
+        let events = EventLoop::new().unwrap();
+        let mut log = Log::open(&settings, &events).unwrap().unwrap();
+        let (mut stdio, ends) =
+            Stdio::pipes(ProcessKey::FIRST, false, InputEnd::Never, &events).unwrap();
+        rustix::io::write(&ends.stdout, &b"x\n".repeat(30_000)).unwrap();
+        let mut reads = 0_u64;
+        while !log.is_full() {
+            stdio.output_ready(Source::Stdout, Some(&mut log));
+            reads += 1;
+        }
+        assert_eq!(log.lost(), 0);
+        let unread = rustix::io::ioctl_fionread(&stdio.outputs[0].descriptor).unwrap();
+        assert_eq!(unread, 60_000 - reads * 4096);
+        // Its last words are read all the same.
+        assert!(!stdio.read_rest(Some(&mut log)));
+        assert_eq!(rustix::io::ioctl_fionread(&stdio.outputs[0].descriptor), Ok(0));
+    }
 }

@@ -12,6 +12,11 @@
 //! [`PATIENCE`] is given up, and entries are dropped until it takes some again. It is then told
 //! how many are missing.
 //!
+//! Nor can one read fill the memory: short lines become entries that are hundreds of times as
+//! long. A log for which the container waits is fed [`READ_BYTES_MAX`] at once, and what does
+//! not fit into the queue and [`SURPLUS_BYTES_MAX`] is dropped even so. That takes an end of
+//! the container whose last output is mostly line feeds, before a peer that takes nothing.
+//!
 //! Sockets are made in the shim's network namespace, which is the host's.
 
 mod fluentd;
@@ -37,6 +42,13 @@ use crate::event_loop::{EventLoop, Readiness};
 /// stuck before it is made anew.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is read at once of an output that waits for its peer.
+const READ_BYTES_MAX: usize = 4096;
+
+/// How far the queue may grow beyond its limit, where the container waits when it is full: what
+/// was read is there, so there must be room for it.
+const SURPLUS_BYTES_MAX: usize = 8 << 20;
+
 /// The first pause before a connection is tried again, where the user has not said.
 const RETRY_WAIT: Duration = Duration::from_millis(250);
 
@@ -60,6 +72,12 @@ struct Message {
 impl Message {
     fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, receipt: None }
+    }
+
+    /// The memory that it takes while it waits. The queue doubles when it grows.
+    fn cost(&self) -> usize {
+        let receipt = self.receipt.as_ref().map_or(0, String::capacity);
+        self.bytes.capacity() + receipt + 2 * size_of::<Self>()
     }
 }
 
@@ -167,6 +185,11 @@ impl Remote {
         !self.is_lossy && !self.is_given_up && self.queue_bytes >= self.queue_bytes_max
     }
 
+    /// What may be read at once, if that matters.
+    pub(super) fn read_bytes_max(&self) -> Option<usize> {
+        (!self.is_lossy).then_some(READ_BYTES_MAX)
+    }
+
     pub(super) fn is_delivering(&self) -> bool {
         !self.queue.is_empty() && !self.is_given_up
     }
@@ -254,9 +277,25 @@ impl Remote {
         self.untold += entries;
     }
 
+    fn has_no_room_for(&self, entry: &Entry<'_>) -> bool {
+        !self.queue.is_empty() && self.queue_bytes + entry.text.len() > self.queue_bytes_max
+    }
+
+    fn must_drop(&self, entry: &Entry<'_>) -> bool {
+        let may_drop = self.is_lossy || self.is_given_up;
+        let surplus = if may_drop { 0 } else { SURPLUS_BYTES_MAX };
+        self.has_no_room_for(entry)
+            && self.queue_bytes + entry.text.len() > self.queue_bytes_max.saturating_add(surplus)
+    }
+
+    fn enqueue(&mut self, message: Message) {
+        self.queue_bytes += message.cost();
+        self.queue.push_back(message);
+    }
+
     fn drop_first(&mut self) {
         if let Some(first) = self.queue.pop_front() {
-            self.queue_bytes -= first.bytes.len();
+            self.queue_bytes -= first.cost();
         }
         self.sent_of_first = 0;
     }
@@ -313,8 +352,7 @@ impl Remote {
         };
         if let Some(message) = self.encoder.encode(Source::Stderr, &entry) {
             self.untold = 0;
-            self.queue_bytes += message.bytes.len();
-            self.queue.push_back(message);
+            self.enqueue(message);
             self.send_queue();
         }
     }
@@ -322,14 +360,14 @@ impl Remote {
 
 impl Sink for Remote {
     fn push(&mut self, source: Source, entry: &Entry<'_>) {
-        let may_drop = self.is_lossy || self.is_given_up;
-        let is_full = self.queue_bytes + entry.text.len() > self.queue_bytes_max;
-        if may_drop && is_full && !self.queue.is_empty() {
+        if self.has_no_room_for(entry) && self.link.is_connected() {
+            self.send_queue();
+        }
+        if self.must_drop(entry) {
             return self.lose(1);
         }
         if let Some(message) = self.encoder.encode(source, entry) {
-            self.queue_bytes += message.bytes.len();
-            self.queue.push_back(message);
+            self.enqueue(message);
         }
     }
 

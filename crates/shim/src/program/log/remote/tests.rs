@@ -268,6 +268,32 @@ fn a_container_waits_for_a_slow_peer_but_not_for_ever() {
 }
 
 #[test]
+fn however_much_comes_at_once_the_queue_has_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let unix = UnixListener::bind(&path).unwrap();
+    let queue_bytes_max = 100_000;
+    let settings = RemoteLog { queue_bytes_max, ..settings(syslog(LogAddress::Unix(path))) };
+    let mut bench = Bench::open(settings).unwrap();
+    let stream = unix.accept().unwrap().0;
+    let lines = 200_000;
+    bench.write(&"x\n".repeat(lines));
+    let remote = bench.log.remote().unwrap();
+    let kept: usize = remote.queue.iter().map(|message| message.bytes.capacity()).sum();
+    let kept = kept + remote.queue.capacity() * size_of::<Message>();
+    assert!(kept <= 100_000 + SURPLUS_BYTES_MAX, "{kept}");
+    // What is missing is known, and nothing else is missing.
+    let lost = bench.log.lost();
+    assert!(lost > 0 && bench.log.is_full());
+    let listening = std::thread::spawn(move || io::read_to_string(stream).unwrap());
+    bench.deliver();
+    drop(bench);
+    let seen = listening.join().unwrap();
+    let seen = seen.lines().filter(|line| line.ends_with(": x")).count();
+    assert_eq!(seen as u64 + lost, lines as u64);
+}
+
+#[test]
 fn a_lossy_log_never_waits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
