@@ -181,3 +181,18 @@ fn renamed_folders_and_files_without_content_are_whole_in_the_layer() {
         ["C /etc", "C /etc/a", "D /keep", "A /moved", "A /moved/sub", "A /moved/sub/k", "C /text"];
     assert_eq!(stage.listed(), expected);
 }
+
+#[test]
+fn a_path_that_nobody_can_name_is_refused() {
+    let nest = |depth: usize| {
+        let stage = Stage::new("true");
+        let name = "x".repeat(255);
+        // Each folder is entered before the next is made, for the whole path is too long.
+        let script = format!("for n in $(seq {depth}); do mkdir {name}; cd -P {name}; done");
+        shell(&stage.snapshot.upper, &script);
+        list(&stage.snapshot).map(|changes| changes.len())
+    };
+    assert_eq!(nest(15).unwrap(), 15);
+    let refused = nest(17).unwrap_err();
+    assert!(errors::chain(&refused).contains("is too deep"), "{refused}");
+}

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use archive::node::{self, Node, Xattrs};
 use archive::place;
-use archive::tree::TreeError;
+use archive::tree::{PATH_LENGTH_MAX, TreeError};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -14,9 +14,6 @@ use super::{ChangesError, scaffold};
 use crate::layers::apply::OPAQUE_XATTR;
 use crate::snapshots::Snapshot;
 use crate::view;
-
-/// As deep as a path can be that anybody can name. Each level costs three descriptors.
-const DEPTH_MAX: usize = 2048;
 
 /// How overlayfs notes that a folder came from somewhere else, and that a file's content is
 /// still below.
@@ -77,6 +74,10 @@ pub(super) fn walk(snapshot: &Snapshot, visitor: &mut dyn Visitor) -> Result<(),
             continue;
         };
         let path = place::join(&level.path, &name);
+        if path.len() > PATH_LENGTH_MAX {
+            let path = String::from_utf8_lossy(&path).into_owned();
+            return Err(TreeError::TooDeep { path }.into());
+        }
         let node = match Node::open(level.folder.as_fd(), &name) {
             Ok(node) => node,
             // A container that runs may have removed it meanwhile.
@@ -88,10 +89,6 @@ pub(super) fn walk(snapshot: &Snapshot, visitor: &mut dyn Visitor) -> Result<(),
             None => None,
         };
         if let Some(next) = walk.look(path, &node, below.as_ref(), visitor)? {
-            if levels.len() >= DEPTH_MAX {
-                let path = String::from_utf8_lossy(&next.path).into_owned();
-                return Err(TreeError::TooDeep { path }.into());
-            }
             levels.push(next);
         }
     }
