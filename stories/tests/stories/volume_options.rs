@@ -64,6 +64,33 @@ fn a_folder_of_the_host_can_be_a_volume() {
 }
 
 #[test]
+fn many_copies_into_a_container_that_does_not_run_all_arrive_in_its_volume() {
+    let host = Host::start();
+    let folder = host.folder("own", &[("file", "")]);
+    let options = format!("--opt type=none --opt o=bind --opt device={folder}");
+    host.docker(&format!("volume create {options} own")).succeeds();
+    host.create("--name still --volume own:/v busybox true");
+    for round in 0..8 {
+        let names: Vec<_> = (0..4).map(|copy| format!("{round}-{copy}")).collect();
+        let copies: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let file = host.path(name);
+                fs::write(&file, name).unwrap();
+                host.spawn(&format!("cp {} still:/v/{name}", file.display()))
+            })
+            .collect();
+        copies.into_iter().for_each(|copy| drop(copy.finish().succeeds()));
+        for name in names {
+            assert_eq!(fs::read_to_string(format!("{folder}/{name}")).unwrap(), name);
+        }
+    }
+    eventually("the unmount", || (mounts(&host, "own") == 0).then_some(()));
+    host.docker("rm still").succeeds();
+    host.docker("volume rm own").succeeds();
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused_in_dockers_words() {
     let host = Host::start();
     let refused = |options: &str, words: &str| {

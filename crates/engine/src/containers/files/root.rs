@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use archive::node::Node;
@@ -56,8 +57,10 @@ pub(crate) struct Root {
     folder: OwnedFd,
     /// Keeps what was mounted for us alone where it is.
     _namespace: Option<OwnedFd>,
-    _lock: Option<tokio::sync::OwnedMutexGuard<()>>,
+    /// Before the lock, for fields are dropped in order: the next copy finds volumes that are
+    /// either still mounted or not mounted any more, and none that is about to be taken down.
     _volumes: Option<HeldVolumes>,
+    _lock: Option<tokio::sync::OwnedMutexGuard<()>>,
     /// The container's `/dev`, whose devices are the kernel's and not the image's.
     devices: Option<(u64, u64)>,
 }
@@ -102,6 +105,9 @@ impl Root {
     }
 }
 
+/// Copies so far.
+static COPIES: AtomicU64 = AtomicU64::new(0);
+
 /// Volumes that are mounted for a copy.
 #[derive(Debug)]
 struct HeldVolumes {
@@ -112,7 +118,10 @@ struct HeldVolumes {
 
 impl HeldVolumes {
     fn take(parts: &Arc<Parts>, view: &View) -> Result<Self, FilesError> {
-        let user = format!("copy of {}", view.id);
+        // Each copy counts: of two of one container the first must not take down what the second
+        // uses.
+        let number = COPIES.fetch_add(1, Ordering::Relaxed);
+        let user = format!("copy {number} of {}", view.id);
         parts.volumes.take(&view.mounts, &user)?;
         Ok(Self { parts: Arc::clone(parts), mounts: Arc::clone(&view.mounts), user })
     }
