@@ -60,6 +60,26 @@ fn a_container_is_paused_while_it_is_committed_unless_that_is_not_wanted() {
 }
 
 #[test]
+fn commits_at_once_take_turns_and_the_container_holds_still_for_each() {
+    if !Host::is_wharf_or_skips("dockerd lets the container go on when the first is done") {
+        return;
+    }
+    let host = Host::start();
+    let container = host.run("--name box busybox sleep 1000");
+    host.docker("exec box dd if=/dev/urandom of=/much bs=1M count=8").succeeds();
+    let commits: Vec<_> =
+        (0..4).map(|number| host.spawn(&format!("commit box at:{number}"))).collect();
+    for commit in commits {
+        commit.finish().succeeds();
+    }
+    assert_eq!(container.status(), "running");
+    let events = host.events("--filter container=box --format '{{.Action}}'");
+    let actions: Vec<_> =
+        events.lines().filter(|action| ["pause", "commit", "unpause"].contains(action)).collect();
+    assert_eq!(actions, ["pause", "commit", "unpause"].repeat(4));
+}
+
+#[test]
 fn commits_are_told_as_events() {
     let host = Host::start();
     host.create("--name box busybox true");

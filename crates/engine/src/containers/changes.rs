@@ -4,9 +4,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use errors::{Explain, Kind};
 use images::{CommitError, CommitOptions, FileChange, ImageId, SnapshotError};
+use tokio::sync::OwnedMutexGuard;
 
 use super::errors::{ControlError, LookupError};
 use super::handle::Container;
@@ -17,6 +19,9 @@ use crate::events::ObjectKind;
 
 /// In the run folder, while a container is paused only for its files to hold still.
 const PAUSED_FOR_COMMIT: &str = "paused-for-commit";
+
+/// How long a commit waits for the container's other commits. One of much takes its time.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Why a container's changes were not read.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,8 @@ pub enum ReadChangesError {
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Commit(#[from] CommitError),
+    #[error("container {id} is being committed: {seconds} s have passed, and it is still")]
+    IsCommitted { id: String, seconds: u64 },
     #[error("cannot note that container {id} is paused")]
     Note { id: String, source: io::Error },
 }
@@ -39,7 +46,9 @@ impl Explain for ReadChangesError {
     fn kind(&self) -> Kind {
         match self {
             Self::Lookup(error) => error.kind(),
-            Self::IsDead { .. } | Self::IsRemoving { .. } => Kind::Conflict,
+            Self::IsDead { .. } | Self::IsRemoving { .. } | Self::IsCommitted { .. } => {
+                Kind::Conflict
+            }
             Self::Snapshot(error) => error.kind(),
             Self::Commit(error) => error.kind(),
             Self::Note { .. } => Kind::Internal,
@@ -49,6 +58,7 @@ impl Explain for ReadChangesError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Commit(error) => error.hint(),
+            Self::IsCommitted { .. } => Some("try again when that is done".to_owned()),
             _ => None,
         }
     }
@@ -96,6 +106,10 @@ pub(crate) async fn commit(
     pause: bool,
     options: CommitOptions,
 ) -> Result<ImageId, ReadChangesError> {
+    check(&container.view(), "commit")?;
+    // One at a time: the end of one would let the container go on in the middle of another, and
+    // remove the note of the other's pause.
+    let _turn = if pause { Some(turn(container).await?) } else { None };
     let view = container.view();
     check(&view, "commit")?;
     let pause = match pause {
@@ -107,6 +121,14 @@ pub(crate) async fn commit(
         pause.end(container).await;
     }
     committed
+}
+
+async fn turn(container: &Container) -> Result<OwnedMutexGuard<()>, ReadChangesError> {
+    let turn = tokio::time::timeout(COMMIT_PATIENCE, container.lock_commit()).await;
+    turn.map_err(|_| ReadChangesError::IsCommitted {
+        id: container.id().to_string(),
+        seconds: COMMIT_PATIENCE.as_secs(),
+    })
 }
 
 async fn commit_now(

@@ -49,6 +49,8 @@ pub(crate) struct Container {
     snapshot: watch::Receiver<Snapshot>,
     /// Held by whoever has its file system mounted while it does not run.
     files: FilesLock,
+    /// Held by whoever has paused it to commit it.
+    commit: Arc<tokio::sync::Mutex<()>>,
     doing: Doing,
 }
 
@@ -200,7 +202,7 @@ impl Container {
         snapshot: watch::Receiver<Snapshot>,
         doing: Doing,
     ) -> Self {
-        Self { id, queue, snapshot, doing, files: FilesLock::default() }
+        Self { id, queue, snapshot, doing, files: FilesLock::default(), commit: Arc::default() }
     }
 
     pub(crate) fn id(&self) -> &ContainerId {
@@ -243,6 +245,11 @@ impl Container {
     /// Waits until nobody has its files mounted.
     pub(crate) async fn lock_files(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.files).lock_owned().await
+    }
+
+    /// Waits until nobody commits it with a pause.
+    pub(crate) async fn lock_commit(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.commit).lock_owned().await
     }
 
     pub(crate) async fn start(&self) -> Result<Outcome, StartError> {
