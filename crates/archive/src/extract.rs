@@ -5,10 +5,12 @@
 //! every entry is found by the kernel in one step that does not leave the [`Ground`], and what
 //! is made in it is made by its bare name, in place of nothing.
 //!
-//! A plain file has its name only once it is whole, where the file system can do that.
+//! A plain file has its name only once it is whole, and takes the place of another in one step,
+//! where the file system can do that.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
@@ -348,18 +350,21 @@ pub fn remove(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     remove_within(parent, name, 0)
 }
 
-fn remove_within(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> io::Result<()> {
-    // The kernel refuses to remove what something is mounted on only to those who see the mount.
-    // From outside of a container it would tear the container's mount down.
+/// The kernel refuses to remove or replace what something is mounted on only to those who see
+/// the mount. From outside of a container it would tear the container's mount down.
+fn refuse_mounted(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     match rustix::fs::statx(parent, name, flags, StatxFlags::TYPE) {
         Ok(stat) if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => {
-            return Err(Errno::BUSY.into());
+            Err(Errno::BUSY.into())
         }
-        Ok(_) => {}
-        Err(Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
     }
+}
+
+fn remove_within(parent: BorrowedFd<'_>, name: &[u8], depth: usize) -> io::Result<()> {
+    refuse_mounted(parent, name)?;
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -404,15 +409,37 @@ impl Draft {
         if self.is_named {
             return Ok(());
         }
-        let path = place::descriptor_path(self.file.as_fd());
-        let link = || rustix::fs::linkat(CWD, path.as_str(), parent, name, AtFlags::SYMLINK_FOLLOW);
-        match link() {
-            Err(Errno::EXIST) => {
-                remove(parent, name)?;
-                Ok(link()?)
-            }
+        match self.link(parent, name) {
+            Err(Errno::EXIST) => self.replace(parent, name),
             other => Ok(other?),
         }
+    }
+
+    fn link(&self, parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+        let path = place::descriptor_path(self.file.as_fd());
+        rustix::fs::linkat(CWD, path.as_str(), parent, name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    /// Takes the place of another file, so that there is one of the two at any time. The kernel
+    /// refuses if that has become a folder meanwhile.
+    fn replace(&self, parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        let passing = self.link_in_passing(parent)?;
+        let renamed = refuse_mounted(parent, name)
+            .and_then(|()| Ok(rustix::fs::renameat(parent, passing.as_str(), parent, name)?));
+        if renamed.is_err() {
+            // The first error is the one to tell.
+            let _ = rustix::fs::unlinkat(parent, passing.as_str(), AtFlags::empty());
+        }
+        renamed
+    }
+
+    /// Gives it a name that nobody can guess, and so nobody has taken before.
+    fn link_in_passing(&self, parent: BorrowedFd<'_>) -> io::Result<String> {
+        // Each is made with keys of its own, from the kernel's random numbers.
+        let random = || RandomState::new().build_hasher().finish();
+        let name = format!(".copied-{:016x}{:016x}", random(), random());
+        self.link(parent, name.as_bytes())?;
+        Ok(name)
     }
 }
 
@@ -607,6 +634,41 @@ mod tests {
         assert_eq!(hole.len(), 4 << 20);
         assert!(hole.blocks() * 512 < 1 << 20, "it is sparse");
         assert_eq!(archive_of(&made), archive, "the same tree makes the same archive");
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_there_at_any_time() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let to = tempfile::tempdir().unwrap();
+        let file = to.path().join("file");
+        fs::write(&file, "text").unwrap();
+        let archive = Builder::default().file("file", b"text").finish();
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    assert_eq!(fs::read_to_string(&file).unwrap(), "text");
+                }
+            });
+            (0..1000).for_each(|_| extract_beneath(to.path(), &archive).unwrap());
+            is_done.store(true, Ordering::Relaxed);
+            reader.join().unwrap();
+        });
+        assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "nothing is left");
+    }
+
+    #[test]
+    fn a_draft_does_not_take_the_place_of_a_folder() {
+        let to = tempfile::tempdir().unwrap();
+        fs::create_dir_all(to.path().join("name/inner")).unwrap();
+        let folder = File::open(to.path()).unwrap();
+        let draft = Draft::create(folder.as_fd(), b"other").unwrap();
+        if !draft.is_named {
+            let refused = draft.publish(folder.as_fd(), b"name").unwrap_err();
+            assert_eq!(Errno::from_io_error(&refused), Some(Errno::ISDIR));
+            assert_eq!(fs::read_dir(to.path()).unwrap().count(), 1, "nothing is left");
+        }
+        assert!(to.path().join("name/inner").exists());
     }
 
     #[test]
