@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
+use super::ApiError;
+
 /// How many pieces wait for a slow client before the writer waits as well.
 const PIECES_WAITING_MAX: usize = 8;
 
@@ -25,13 +27,21 @@ static LONG_BODIES: Semaphore = Semaphore::const_new(LONG_BODIES_MAX);
 /// A long body's share of the threads, or what is said where there is none left.
 type Share = Option<SemaphorePermit<'static>>;
 
+/// A share for code that blocks for as long as somebody else likes, but has no body to tell in
+/// that there is none left.
+pub(crate) fn share_of_long_bodies() -> Result<SemaphorePermit<'static>, ApiError> {
+    LONG_BODIES.try_acquire().map_err(|_| ApiError::unavailable(none_left()))
+}
+
+fn none_left() -> String {
+    format!("{LONG_BODIES_MAX} uploads and downloads are under way: try again when some are done")
+}
+
 fn check(share: &Share) -> io::Result<()> {
     if share.is_some() {
         return Ok(());
     }
-    Err(io::Error::other(format!(
-        "{LONG_BODIES_MAX} uploads and downloads are under way: try again when some are done"
-    )))
+    Err(io::Error::other(none_left()))
 }
 
 /// How much of a body that nobody wants is read all the same.
@@ -65,6 +75,11 @@ impl Frames {
     pub(crate) fn new(body: Incoming) -> Self {
         let share = LONG_BODIES.try_acquire().ok();
         Self { body, runtime: Handle::current(), rest: Bytes::new(), share }
+    }
+
+    /// Whether it can be read at all, for whoever blocks before reading.
+    pub(crate) fn check_share(&self) -> Result<(), ApiError> {
+        check(&self.share).map_err(|error| ApiError::unavailable(error.to_string()))
     }
 
     /// What was not read.

@@ -10,7 +10,7 @@ mod query;
 mod request;
 
 pub(crate) use answer::{Answer, empty, json, json_stream, plain, status_only, stream};
-pub(crate) use body::{Frames, blocking_writer, drain};
+pub(crate) use body::{Frames, blocking_writer, drain, share_of_long_bodies};
 pub(crate) use connection::{Hijacker, serve};
 pub(crate) use error::ApiError;
 pub use listener::{Listener, Stream};

@@ -2,29 +2,40 @@
 
 use std::io::{self, Read, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use docker_api::containers::{ALL_XATTRS, FileMode, PATH_STAT_HEADER, PathStat};
-use engine::containers::CopyIn;
+use engine::containers::{CopyIn, FilesError};
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 
 use crate::handlers::streams;
 use crate::http::{
-    Answer, ApiError, Frames, Request, blocking_writer, drain, status_only, stream as answer_stream,
+    Answer, ApiError, Frames, Request, blocking_writer, drain, share_of_long_bodies, status_only,
+    stream as answer_stream,
 };
 use crate::show::time_text;
 
+/// How long a file in a container is looked for. Longer than the engine waits for other copies.
+const LOOKING_PATIENCE: Duration = Duration::from_secs(75);
+
 pub(crate) async fn stat(request: Request) -> Result<Response<Answer>, ApiError> {
-    let stat = request.engine().stat_path(&request.name, path(&request)?).await?;
+    let path = path(&request)?.to_owned();
+    let (engine, name, shown) = (request.engine().clone(), request.name.clone(), path.clone());
+    let looking = async move { engine.stat_path(&name, &path).await };
+    let stat = in_time(LOOKING_PATIENCE, &request.name, &shown, looking).await?;
     let mut response = status_only(StatusCode::OK);
     tell(&mut response, &stat);
     Ok(response)
 }
 
 pub(crate) async fn read(request: Request) -> Result<Response<Answer>, ApiError> {
-    let found = request.engine().copy_out(&request.name, path(&request)?).await?;
+    let path = path(&request)?.to_owned();
+    let (engine, name, shown) = (request.engine().clone(), request.name.clone(), path.clone());
+    let looking = async move { engine.copy_out(&name, &path).await };
+    let found = in_time(LOOKING_PATIENCE, &request.name, &shown, looking).await?;
     let found = found.with_all_xattrs(request.query.flag(ALL_XATTRS));
     let (mut writer, pieces) = blocking_writer();
     let mut response = answer_stream("application/x-tar", pieces);
@@ -50,7 +61,12 @@ pub(crate) async fn write(request: Request) -> Result<Response<Answer>, ApiError
     };
     let path = path(&request)?.to_owned();
     let engine = request.engine().clone();
-    let body = Arc::new(Mutex::new(Frames::new(request.body)));
+    let frames = Frames::new(request.body);
+    if let Err(refused) = frames.check_share() {
+        drain(frames.into_body()).await;
+        return Err(refused);
+    }
+    let body = Arc::new(Mutex::new(frames));
     let copied = engine.copy_in(&request.name, &path, options, Shared(Arc::clone(&body))).await;
     if copied.is_err()
         && let Some(body) = Arc::into_inner(body)
@@ -60,6 +76,30 @@ pub(crate) async fn write(request: Request) -> Result<Response<Answer>, ApiError
     }
     copied?;
     Ok(status_only(StatusCode::OK))
+}
+
+/// Looks for something in a container, whose file systems may be its own programs (FUSE) or far
+/// away, and need never answer. Whoever asked is told so after a while. The thread that waits
+/// cannot be called back, so it keeps its share.
+async fn in_time<T: Send + 'static>(
+    patience: Duration,
+    container: &str,
+    path: &str,
+    looking: impl Future<Output = Result<T, FilesError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let share = share_of_long_bodies()?;
+    let looking = tokio::spawn(async move {
+        let _share = share;
+        looking.await
+    });
+    match tokio::time::timeout(patience, looking).await {
+        Ok(Ok(found)) => Ok(found?),
+        Ok(Err(error)) => Err(ApiError::internal(error.to_string())),
+        Err(_) => Err(ApiError::unavailable(format!(
+            "the file system that {path} of container {container} is on has not answered for {} s",
+            patience.as_secs()
+        ))),
+    }
 }
 
 /// A body that is read by one, and drained by another if the first gives up.
@@ -92,4 +132,36 @@ fn tell(response: &mut Response<Answer>, stat: &engine::containers::PathStat) {
     let text = BASE64_STANDARD.encode(document);
     let value = HeaderValue::from_str(&text).expect("base 64 is ASCII");
     response.headers_mut().insert(PATH_STAT_HEADER, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_system_that_does_not_answer_costs_a_share_and_not_the_asker() {
+        let (answer, answered) = tokio::sync::oneshot::channel::<()>();
+        let looking = async move {
+            // Whether it ever comes.
+            let _ = answered.await;
+            Ok::<_, FilesError>(())
+        };
+        let refused = in_time(Duration::from_millis(1), "box", "/fuse/file", looking).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.message().contains("/fuse/file of container box"));
+        let mut shares = Vec::new();
+        while let Ok(share) = share_of_long_bodies() {
+            shares.push(share);
+        }
+        let others = shares.len();
+        let unasked = in_time(LOOKING_PATIENCE, "box", "/", async { Ok(()) }).await;
+        assert_eq!(unasked.unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);
+        answer.send(()).unwrap();
+        // It comes back with the answer.
+        while share_of_long_bodies().map(|share| shares.push(share)).is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(shares.len(), others + 1);
+    }
 }
