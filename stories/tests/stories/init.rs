@@ -70,3 +70,18 @@ fn a_terminal_is_the_programs() {
     shell.types("\x03").types("exit 5\r");
     assert_eq!(shell.finish(), 5);
 }
+
+#[test]
+fn it_is_heard_behind_it_however_long_the_program_takes() {
+    let host = Host::start();
+    // The init waits for signals in a way in which it looks as if it did not: it must not be
+    // taken for one that cannot hear.
+    let script = "trap \"sleep 1; echo saved; exit 5\" TERM; \
+                  for n in 1 2 3 4 5 6 7 8; do sleep 0.5; done; echo settled; \
+                  while :; do sleep 0.05; done";
+    let container = host.run(&format!("--init --name web busybox sh -c '{script}'"));
+    container.logs_eventually("settled");
+    host.docker("stop --timeout 30 web").succeeds();
+    assert_eq!(container.exit_code(), 5);
+    assert!(container.log().ends_with("saved\n"), "{}", container.log());
+}

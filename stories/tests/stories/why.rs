@@ -52,6 +52,12 @@ fn who_asked_for_an_end_is_told() {
     shot.becomes("exited");
     host.wharf_only("why shot").succeeds().stdout_has("somebody asked for it with SIGKILL");
 
+    let deaf = host.run("--name deaf busybox sleep 1000");
+    host.docker("stop --timeout 1 deaf").succeeds();
+    deaf.becomes("exited");
+    let explained = host.wharf_only("why deaf").succeeds();
+    explained.stdout_has("somebody stopped it").stdout_has("hint: ").stdout_has("--init");
+
     let crashed = host.run("--name crashed --init busybox sh -c 'kill -SEGV $$'");
     crashed.becomes("exited");
     host.wharf_only("why crashed").succeeds().stdout_has("SIGSEGV ended it (139 is 128 + 11)");

@@ -11,6 +11,9 @@
 //! - it has no handler. One that is *ignored* was thought of: such a process may be about to
 //!   finish, and has the time it was given;
 //! - no thread blocks it: blocked signals are kept for `sigwait(3)` and `signalfd(2)`;
+//! - no thread waits for signals right now: while it sleeps in `sigwait(3)`, the kernel shows
+//!   what it waits for as not blocked. So a thread has to sleep in another system call, and to
+//!   have slept there all the while that we looked;
 //! - nobody traces the process: a debugger sees signals first;
 //! - its default action would be to end the process. Others ask for something else.
 //!
@@ -20,6 +23,7 @@
 //! an entry point often becomes another program at its end.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
@@ -63,21 +67,36 @@ pub(crate) fn is_deaf(pid: Pid, signal: i32) -> bool {
     if HARMLESS.contains(&signal) {
         return false;
     }
-    let Ok(status) = fs::read_to_string(format!("{folder}/status")) else { return false };
-    let Some(status) = Status::parse(&status) else { return false };
-    if !status.is_deaf_to(signal) {
-        return false;
-    }
-    if status.threads == 1 {
-        return true;
-    }
     let Ok(threads) = fs::read_dir(format!("{folder}/task")) else { return false };
+    // A thread that has just ended blocks nothing; but who knows what it was about to do.
     threads.into_iter().all(|thread| {
-        let status = thread.and_then(|thread| fs::read_to_string(thread.path().join("status")));
-        // A thread that has just ended blocks nothing; but who knows what it was about to do.
-        status
-            .is_ok_and(|text| Status::parse(&text).is_some_and(|status| status.is_deaf_to(signal)))
+        thread.is_ok_and(|thread| is_thread_deaf(&thread.path(), signal).unwrap_or(false))
     })
+}
+
+/// Whether this thread of a first process neither hears `signal` nor waits for it; `None` if
+/// that cannot be known.
+fn is_thread_deaf(folder: &Path, signal: i32) -> Option<bool> {
+    let status = || Status::parse(&fs::read_to_string(folder.join("status")).ok()?);
+    let before = status()?;
+    if !before.is_deaf_to(signal) {
+        return Some(false);
+    }
+    let sleeps = is_asleep_elsewhere(&fs::read_to_string(folder.join("syscall")).ok()?);
+    // It has not run in between, so all three are of one moment.
+    Some(sleeps && status()? == before)
+}
+
+/// The numbers of `rt_sigtimedwait(2)`, which `sigwait(3)` is: on x86-64, 64-bit ARM, both with
+/// 32 bits (with times of 32 and of 64 bits), x32. That some are other calls elsewhere only makes
+/// us wait.
+const WAITS_FOR_SIGNALS: [u64; 5] = [128, 137, 177, 421, 0x4000_020b];
+
+/// Whether a thread sleeps, and not in wait for a signal, as `/proc/PID/syscall` says: `running`,
+/// or the call's number, or -1 if it sleeps outside of a call. See `proc_pid_syscall(5)`.
+fn is_asleep_elsewhere(text: &str) -> bool {
+    let first = text.split_ascii_whitespace().next().unwrap_or_default();
+    first == "-1" || first.parse().is_ok_and(|call: u64| !WAITS_FOR_SIGNALS.contains(&call))
 }
 
 /// What `/proc/PID/status` says of signals. See `proc_pid_status(5)`.
@@ -87,7 +106,8 @@ struct Status {
     is_first: bool,
     is_traced: bool,
     has_ended: bool,
-    threads: u32,
+    /// How often it has gone to sleep or was made to wait.
+    switches: [u64; 2],
     pending: u64,
     blocked: u64,
     ignored: u64,
@@ -108,7 +128,10 @@ impl Status {
             is_first: numbers.len() > 1 && group.last() == Some(&"1"),
             is_traced: field("TracerPid")? != "0",
             has_ended: field("State")?.starts_with(['Z', 'X']),
-            threads: field("Threads")?.parse().ok()?,
+            switches: [
+                field("voluntary_ctxt_switches")?.parse().ok()?,
+                field("nonvoluntary_ctxt_switches")?.parse().ok()?,
+            ],
             pending: set("SigPnd")? | set("ShdPnd")?,
             blocked: set("SigBlk")?,
             ignored: set("SigIgn")?,
@@ -131,8 +154,9 @@ mod tests {
     use super::*;
 
     const SHELL: &str = "Name:\tsh\nState:\tS (sleeping)\nTracerPid:\t0\nNStgid:\t4242\t1\nNSpid:\t4242\t1\n\
-        Threads:\t1\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
-        SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000000002\n";
+        SigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
+        SigBlk:\t0000000000000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000000002\n\
+        voluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t0\n";
 
     #[track_caller]
     fn check(from: &str, to: &str, signal: i32, expected: bool) {
@@ -159,6 +183,31 @@ mod tests {
         }
         check("TracerPid:\t0", "TracerPid:\t7", 15, false);
         check("S (sleeping)", "Z (zombie)", 15, false);
+    }
+
+    #[test]
+    fn whoever_waits_for_signals_hears_them_though_it_does_not_block_them() {
+        assert!(is_asleep_elsewhere("230 0x0 0x0 0x7ffd 0x0 0x0 0x0 0x7ffd 0x4d\n"));
+        assert!(is_asleep_elsewhere("-1 0x7ffd 0x4d\n"));
+        assert!(!is_asleep_elsewhere("running\n"));
+        assert!(!is_asleep_elsewhere(""));
+
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            linux::signals::block_all().unwrap();
+            sender.send(rustix::thread::gettid()).unwrap();
+            // For ever: the program's end is its own.
+            let _ = linux::signals::wait();
+        });
+        let thread = receiver.recv().unwrap();
+        let folder = format!("/proc/self/task/{}", thread.as_raw_nonzero());
+        let read = |file: &str| fs::read_to_string(format!("{folder}/{file}")).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while Status::parse(&read("status")).unwrap().blocked != 0 {
+            assert!(Instant::now() < deadline, "it never waits: {}", read("status"));
+            std::thread::yield_now();
+        }
+        assert!(!is_asleep_elsewhere(&read("syscall")), "{}", read("syscall"));
     }
 
     #[test]

@@ -225,6 +225,9 @@ impl Facts {
             let reason = "nobody saw it end: the host went down while it ran";
             return (reason.to_owned(), Some(format!("`wharf start {}` starts it", self.name())));
         }
+        if let Some(told) = self.reason_of_the_engine() {
+            return told;
+        }
         match (asked.as_slice(), endings::signal_of(code)) {
             ([], Some(9)) => (
                 format!("{meaning}; nobody asked this engine for it"),
@@ -246,6 +249,20 @@ impl Facts {
                 None,
             ),
         }
+    }
+
+    /// Why the engine ended it by itself, if it did and says so.
+    fn reason_of_the_engine(&self) -> Option<(String, Option<String>)> {
+        let reason = self.last("die")?.actor.attributes.get("reason")?;
+        if reason == "unhealthy" {
+            let reason = "its health check failed too often, and its health action ended it";
+            return Some((reason.to_owned(), None));
+        }
+        let hint = "run it with --init, or have its program handle the stop signal";
+        Some((
+            format!("somebody stopped it, and it was killed at once: {reason}"),
+            Some(hint.to_owned()),
+        ))
     }
 
     /// The signals that somebody sent through the engine to the last run.
@@ -271,6 +288,9 @@ impl Facts {
         }
         if let Some(restarts) = self.restarts() {
             add("restarts", restarts);
+        }
+        if self.state().log_entries_lost > 0 {
+            add("log", format!("{} entries are missing", self.state().log_entries_lost));
         }
         add("image", container.config.image.clone());
         let words = std::iter::once(&container.path).chain(&container.args);
@@ -304,6 +324,10 @@ impl Facts {
         let mut text = health.status.clone();
         if health.failing_streak > 0 {
             let _ = write!(text, ", {} failures in a row", health.failing_streak);
+        }
+        if let Some(taken) = &health.last_action {
+            let ago = lower(seconds(&taken.at).map(|at| units::ago(at, self.now)));
+            let _ = write!(text, "; health action: {}, {ago}", taken.action);
         }
         let log = health.log.as_deref().unwrap_or_default();
         for probe in log.iter().rev().take(PROBES_SHOWN).filter(|probe| probe.exit_code != 0) {

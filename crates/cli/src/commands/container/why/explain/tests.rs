@@ -101,6 +101,18 @@ fn a_stop_that_had_to_kill_is_told_from_a_kill_by_a_stranger() {
 }
 
 #[test]
+fn what_the_engine_ended_by_itself() {
+    let mut facts = ended(137);
+    facts.events = vec![event("start", &[]), event("die", &[("reason", "unhealthy")])];
+    assert!(explain(&facts).reason.starts_with("its health check failed too often"));
+    let deaf = "process 1 does not hear the stop signal";
+    facts.events = vec![event("start", &[]), event("die", &[("reason", deaf)])];
+    let report = explain(&facts);
+    assert!(report.reason.ends_with(deaf), "{}", report.reason);
+    assert!(report.hint.unwrap().contains("--init"));
+}
+
+#[test]
 fn a_stop_that_it_heeded() {
     let mut facts = ended(0);
     facts.events = vec![event("start", &[]), event("kill", &[("signal", "15")])];
