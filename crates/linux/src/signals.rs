@@ -103,14 +103,23 @@ pub fn heed_in(command: &mut std::process::Command, signals: &'static [i32]) {
     }
 }
 
-/// Waits for the next signal that [`block_all`] kept.
+/// Waits for the next signal that [`block_all`] kept. Goes on waiting after it was stopped,
+/// frozen or looked at by a debugger, each of which interrupts the call.
 ///
-/// See `sigwaitinfo(2)`.
+/// See `sigwaitinfo(2)`, and `signal(7)` for the interruptions.
 pub fn wait() -> io::Result<i32> {
     let all = every_signal();
-    // SAFETY: the set is initialised, and nobody wants the details.
-    let signal = unsafe { libc::sigwaitinfo(&raw const all, std::ptr::null_mut()) };
-    if signal < 0 { Err(io::Error::last_os_error()) } else { Ok(signal) }
+    loop {
+        // SAFETY: the set is initialised, and nobody wants the details.
+        let signal = unsafe { libc::sigwaitinfo(&raw const all, std::ptr::null_mut()) };
+        if signal >= 0 {
+            return Ok(signal);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
 }
 
 fn every_signal() -> libc::sigset_t {
@@ -151,6 +160,34 @@ mod tests {
             wait().unwrap()
         });
         assert_eq!(code.unwrap(), libc::SIGTERM);
+    }
+
+    #[test]
+    fn a_wait_goes_on_after_a_stop() {
+        let code = in_forked_process(|| {
+            let own = getpid();
+            block_all().unwrap();
+            let mut command = std::process::Command::new("/bin/sh");
+            // Until the whole process is stopped, and no sooner.
+            command.args([
+                "-c",
+                "kill -STOP $0; until grep -q '^State:.T' /proc/$0/status; do :; done; \
+                 kill -CONT $0; kill -USR1 $0",
+                &own.as_raw_nonzero().to_string(),
+            ]);
+            unblock_in(&mut command);
+            let mut shell = command.spawn().unwrap();
+            loop {
+                match wait().unwrap() {
+                    libc::SIGUSR1 => break,
+                    libc::SIGCONT | libc::SIGCHLD => {}
+                    other => panic!("nobody sent {other}"),
+                }
+            }
+            shell.wait().unwrap();
+            0
+        });
+        assert_eq!(code.unwrap(), 0);
     }
 
     #[test]

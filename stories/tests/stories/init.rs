@@ -85,3 +85,16 @@ fn it_is_heard_behind_it_however_long_the_program_takes() {
     assert_eq!(container.exit_code(), 5);
     assert!(container.log().ends_with("saved\n"), "{}", container.log());
 }
+
+#[test]
+fn it_outlives_a_pause() {
+    let host = Host::start();
+    let container = host.run("--init --name web busybox sleep 1000");
+    let pid = container.pid();
+    for _ in 0..3 {
+        host.docker("pause web").succeeds();
+        host.docker("unpause web").succeeds();
+    }
+    container.exec("true").succeeds();
+    assert_eq!((container.status().as_str(), container.pid()), ("running", pid));
+}

@@ -19,8 +19,8 @@
 //!
 //! One that has just begun to execute its program may be about to install a handler, so it is
 //! given [`SETTLING`], and gets the signal once more as soon as it listens: the first one is lost
-//! whatever anybody does. What counts is since when the same program is seen in the process, for
-//! an entry point often becomes another program at its end.
+//! whatever anybody does. What counts is since when the same execution is seen in the process, for
+//! an entry point often becomes another program at its end, or the same one with other work.
 
 use std::fs;
 use std::path::Path;
@@ -43,22 +43,33 @@ const HARMLESS: [i32; 9] = [9, 17, 18, 19, 20, 21, 22, 23, 28];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Program {
     file: (u64, u64),
+    /// Where its stack begins: a random place, which each `execve(2)` chooses anew.
+    stack: u64,
     pub since: Instant,
 }
 
 impl Program {
     /// Looks at a process again, of which `known` was known.
     pub(crate) fn look(pid: Pid, known: Option<Self>, now: Instant) -> Option<Self> {
-        let path = format!("/proc/{}/exe", pid.as_raw_nonzero());
-        let stat = rustix::fs::stat(path.as_str()).ok()?;
+        let folder = format!("/proc/{}", pid.as_raw_nonzero());
+        let stat = rustix::fs::stat(format!("{folder}/exe")).ok()?;
         let file = (stat.st_dev, stat.st_ino);
-        Some(known.filter(|known| known.file == file).unwrap_or(Self { file, since: now }))
+        let stack = start_of_stack(&fs::read_to_string(format!("{folder}/stat")).ok()?)?;
+        let seen = Self { file, stack, since: now };
+        Some(known.filter(|known| (known.file, known.stack) == (file, stack)).unwrap_or(seen))
     }
 
     /// Whether it has had its time.
     pub(crate) fn is_settled(&self, now: Instant) -> bool {
         now.duration_since(self.since) >= SETTLING
     }
+}
+
+/// Field 28 of `/proc/PID/stat`. See `proc_pid_stat(5)`.
+fn start_of_stack(stat: &str) -> Option<u64> {
+    // The name may have spaces and parentheses in it; field 3 follows it.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split_ascii_whitespace().nth(28 - 3)?.parse().ok()
 }
 
 /// Whether the first process of a container would not hear `signal` if it were sent now.
@@ -151,6 +162,8 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     const SHELL: &str = "Name:\tsh\nState:\tS (sleeping)\nTracerPid:\t0\nNStgid:\t4242\t1\nNSpid:\t4242\t1\n\
@@ -242,7 +255,34 @@ mod tests {
         let later = now + SETTLING;
         let again = Program::look(own, Some(first), later).unwrap();
         assert!(again.is_settled(later));
-        let other = Program { file: (0, 0), since: now };
-        assert!(!Program::look(own, Some(other), later).unwrap().is_settled(later));
+        for other in [Program { file: (0, 0), ..first }, Program { stack: 0, ..first }] {
+            assert!(!Program::look(own, Some(other), later).unwrap().is_settled(later));
+        }
+    }
+
+    #[test]
+    fn the_same_program_executed_again_is_another() {
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "read go; exec sh -c 'echo again; read go'"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_child(&shell);
+        let (mut input, mut output) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
+        let then = Instant::now();
+        // Once it reads, its own execution is behind it.
+        let path = format!("/proc/{}/syscall", pid.as_raw_nonzero());
+        while !fs::read_to_string(&path).unwrap().starts_with("0 0x0 ") {
+            assert!(then.elapsed() < Duration::from_secs(60), "it never reads");
+            std::thread::yield_now();
+        }
+        let first = Program::look(pid, None, then).unwrap();
+        assert_eq!(Program::look(pid, Some(first), Instant::now()), Some(first));
+        input.write_all(b"go\n").unwrap();
+        output.read_exact(&mut [0; 6]).unwrap();
+        assert_ne!(Program::look(pid, Some(first), Instant::now()), Some(first));
+        drop(input);
+        shell.wait().unwrap();
     }
 }
