@@ -89,6 +89,9 @@ pub struct SystemInfo {
     pub n_goroutines: u64,
     pub system_time: String,
     pub logging_driver: String,
+    /// Ours: how much is kept of a log without options of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub log_bound: String,
     pub cgroup_driver: String,
     #[serde(skip_serializing_if = "is_zero")]
     pub cgroup_version: String,

@@ -24,8 +24,8 @@ pub mod volumes;
 
 pub use engine::{Engine, HostSummary, OpenError};
 pub use logs::{
-    DEFAULT_FILE_BYTES, DEFAULT_FILES, LOG_DRIVERS, LogEntry, LogPlace, LogQuery, LogStream,
-    LogsError, is_about_log_copies, validate_log_options,
+    LOG_DRIVERS, LogEntry, LogPlace, LogQuery, LogStream, LogsError, is_about_log_copies,
+    log_bound, validate_log_options,
 };
 pub use runtimes::{RuntimeProgram, Runtimes};
 pub use settings::Settings;

@@ -217,6 +217,9 @@ fn a_log_without_options_is_bounded() {
     assert!(!std::fs::exists(format!("{live}.5")).unwrap());
     host.docker("logs --tail 1 web").succeeds().prints("last\n");
     assert_eq!(container.at("/HostConfig/LogConfig/Config"), serde_json::json!({}));
+    host.wharf_only("info")
+        .succeeds()
+        .stdout_has(" Logging Driver: json-file\n  Log Bound: 20MiB x 5\n");
 }
 
 #[test]

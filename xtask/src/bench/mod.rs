@@ -11,6 +11,7 @@ mod bundles;
 mod contender;
 mod crowd;
 mod floor;
+mod logs;
 mod memory;
 mod table;
 mod timings;
@@ -75,6 +76,7 @@ pub(crate) fn bench(arguments: &BenchArguments) -> Result<()> {
     bundles::measure(arguments, &folder, &contenders, &floor, &mut table)?;
     crowd::measure(arguments, &contenders, &mut table)?;
     memory::measure(arguments, &contenders, &mut table)?;
+    logs::measure(arguments, &contenders, &mut table)?;
 
     let text = table.render();
     println!("\n{text}");

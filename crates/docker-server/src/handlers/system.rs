@@ -112,6 +112,8 @@ fn describe(request: &Request) -> SystemInfo {
         n_goroutines: host::tasks(),
         system_time: Timestamp::now().to_string(),
         logging_driver: settings.default_log.driver.clone(),
+        log_bound: engine::log_bound(&settings.default_log.driver, &settings.default_log.options)
+            .unwrap_or_default(),
         cgroup_driver: "cgroupfs".to_owned(),
         cgroup_version: cgroups.version.to_string(),
         kernel_version: host::kernel_version(),

@@ -27,8 +27,8 @@ use crate::containers::{Container, LookupError, blocking};
 pub use entry::LogEntry;
 pub(crate) use options::{About, Paths as LogPaths, settings};
 pub use options::{
-    DEFAULT_FILE_BYTES, DEFAULT_FILES, DRIVERS as LOG_DRIVERS,
-    is_about_copies as is_about_log_copies, validate as validate_log_options,
+    DRIVERS as LOG_DRIVERS, bound as log_bound, is_about_copies as is_about_log_copies,
+    validate as validate_log_options,
 };
 pub use place::LogPlace;
 

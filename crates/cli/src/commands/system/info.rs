@@ -104,6 +104,7 @@ fn server_text(info: &SystemInfo, is_debug: bool) -> String {
         let _ = writeln!(text, "  {name}: {value}");
     }
     known(&mut text, "Logging Driver", &info.logging_driver);
+    known(&mut text, " Log Bound", &info.log_bound);
     known(&mut text, "Cgroup Driver", &info.cgroup_driver);
     known(&mut text, "Cgroup Version", &info.cgroup_version);
     plugins(&mut text, info);

@@ -27,10 +27,10 @@ type Options = BTreeMap<String, String>;
 pub const DRIVERS: [&str; 5] = ["fluentd", "journald", "json-file", "local", "syslog"];
 
 /// The bound of a log in files that has no other: bytes of a file...
-pub const DEFAULT_FILE_BYTES: u64 = 20 << 20;
+const DEFAULT_FILE_BYTES: u64 = 20 << 20;
 
 /// ...and files.
-pub const DEFAULT_FILES: u32 = 5;
+const DEFAULT_FILES: u32 = 5;
 
 /// What waits at most for a peer if the user has not said.
 const DEFAULT_QUEUE_BYTES: u64 = 1 << 20;
@@ -38,7 +38,9 @@ const DEFAULT_QUEUE_BYTES: u64 = 1 << 20;
 /// The largest queue. It is in the shim's memory.
 const QUEUE_BYTES_MAX: u64 = 1 << 30;
 
-/// Docker counts entries in `fluentd-buffer-limit`; this is what they may be long together.
+/// Docker counts entries in `fluentd-buffer-limit`, however long they are; memory is counted in
+/// bytes. An entry is taken for so many, and all together for no more than this.
+const FLUENTD_ENTRY_BYTES: u64 = 1 << 10;
 const FLUENTD_QUEUE_BYTES_MAX: u64 = 16 << 20;
 
 /// Where journald listens.
@@ -102,6 +104,24 @@ const FACILITY_DAEMON: u8 = 3;
 /// Whether an option of the daemon's holds for containers with any driver.
 pub fn is_about_copies(name: &str) -> bool {
     name.starts_with("cache-") && COMMON.contains(&name)
+}
+
+/// How much is kept of a log with such options, in words; nothing if no file is written.
+pub fn bound(driver: &str, options: &Options) -> Option<String> {
+    let prefix = match driver {
+        "none" => return None,
+        "json-file" | "local" => "",
+        _ => "cache-",
+    };
+    let option = |name: &str| options.get(&format!("{prefix}{name}")).map(String::as_str);
+    let size = option("max-size");
+    if size == Some("-1") {
+        return Some("none".to_owned());
+    }
+    let default_files = if driver == "json-file" && size.is_some() { 1 } else { DEFAULT_FILES };
+    let files = option("max-file").map_or_else(|| default_files.to_string(), str::to_owned);
+    let default_size = format!("{}MiB", DEFAULT_FILE_BYTES >> 20);
+    Some(format!("{} x {files}", size.unwrap_or(&default_size)))
 }
 
 /// Checks what can be checked without a container.
@@ -429,8 +449,8 @@ impl Fluentd {
             if self.is_async {
                 remote.is_lossy = true;
                 remote.is_optional = true;
-                // An entry has a byte at least.
-                remote.queue_bytes_max = self.queue_entries.min(FLUENTD_QUEUE_BYTES_MAX);
+                let bytes = self.queue_entries.saturating_mul(FLUENTD_ENTRY_BYTES);
+                remote.queue_bytes_max = bytes.min(FLUENTD_QUEUE_BYTES_MAX);
             }
         }
         Ok(settings)

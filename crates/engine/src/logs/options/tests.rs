@@ -107,6 +107,17 @@ fn a_log_in_files_is_bounded_unless_the_user_says_otherwise() {
 }
 
 #[test]
+fn the_bound_is_told_in_words() {
+    let told = |driver: &str, pairs: &[&str]| bound(driver, &options(pairs));
+    assert_eq!(told("json-file", &[]).as_deref(), Some("20MiB x 5"));
+    assert_eq!(told("json-file", &["max-size=1m"]).as_deref(), Some("1m x 1"));
+    assert_eq!(told("json-file", &["max-size=-1"]).as_deref(), Some("none"));
+    assert_eq!(told("local", &["max-size=1m"]).as_deref(), Some("1m x 5"));
+    assert_eq!(told("syslog", &["cache-max-file=3"]).as_deref(), Some("20MiB x 3"));
+    assert_eq!(told("none", &[]), None);
+}
+
+#[test]
 fn labels_and_variables_are_chosen_by_name_or_pattern() {
     let pairs = ["labels=tier,nope", "labels-regex=^com", "env-regex=^B", "tag=t"];
     let Ok(LogSettings::JsonFile { attributes, .. }) = settings_of("json-file", &pairs) else {
