@@ -74,8 +74,9 @@ fn a_flag_that_does_not_work_yet_is_refused_by_name() {
     }
     let host = Host::start();
 
-    for flag in ["--gpus all", "--health-cmd true", "--link web"] {
-        let name = flag.split(' ').next().unwrap();
+    for (flag, name) in
+        [("--mount type=image,src=busybox,dst=/x", "image"), ("--network a --network b", "network")]
+    {
         host.docker(&format!("run --rm {flag} busybox true")).fails_with(125).stderr_has(name);
     }
 }

@@ -3,11 +3,12 @@
 //! Rotation renames `x.log` to `x.log.1`, that to `x.log.2` and so on; any of them but the live
 //! one may be packed.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use shim::local_log::PACKED_EXTENSION;
 
@@ -22,6 +23,9 @@ const ROTATED_MAX: u32 = 1000;
 
 /// How often the files are looked for while they are rotated faster than that.
 const LOOKS_MAX: u32 = 20;
+
+/// How much longer to wait each time before the files are looked for again.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Where a container's log is.
 #[derive(Debug, Clone)]
@@ -60,16 +64,31 @@ impl LogFiles {
 
     /// Looks again if the files were renamed in the meantime: one may have been seen twice then,
     /// or at another's place.
-    fn between_rotations<T>(&self, look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    fn between_rotations(
+        &self,
+        look: impl Fn() -> io::Result<VecDeque<Found>>,
+    ) -> io::Result<VecDeque<Found>> {
         let live = || std::fs::metadata(&self.path).ok().map(|metadata| metadata.ino());
-        for _ in 1..LOOKS_MAX {
+        for attempt in 1..LOOKS_MAX {
             let before = live();
             let found = look()?;
-            if before.is_some() && live() == before {
+            // The live file is renamed last of all, so the others are looked at as well.
+            if before.is_some() && live() == before && !self.has_hole() && !has_twins(&found) {
                 return Ok(found);
             }
+            std::thread::sleep(LOOK_PAUSE * attempt);
         }
         look()
+    }
+
+    /// Whether a number has no file though the next one has: they are being renamed.
+    fn has_hole(&self) -> bool {
+        let exists = |number| {
+            let packed = numbered(&self.path, number, self.format.packed_extension());
+            numbered(&self.path, number, "").exists() || packed.exists()
+        };
+        let first_free = (1..=ROTATED_MAX).find(|number| !exists(*number));
+        first_free.is_some_and(|number| exists(number + 1))
     }
 
     fn look_back_to(&self, beginning: Beginning) -> io::Result<VecDeque<Found>> {
@@ -137,11 +156,8 @@ impl LogFiles {
         if number == 0 {
             return Ok(None);
         }
-        let extension = match self.format {
-            Format::JsonFile => ".gz",
-            Format::Local => PACKED_EXTENSION,
-        };
-        let Some(file) = open_if_there(&numbered(&self.path, number, extension))? else {
+        let packed = numbered(&self.path, number, self.format.packed_extension());
+        let Some(file) = open_if_there(&packed)? else {
             return Ok(None);
         };
         let inode = inode(&file)?;
@@ -151,6 +167,21 @@ impl LogFiles {
         };
         Ok(Some(Found { file, inode }))
     }
+}
+
+impl Format {
+    fn packed_extension(self) -> &'static str {
+        match self {
+            Self::JsonFile => ".gz",
+            Self::Local => PACKED_EXTENSION,
+        }
+    }
+}
+
+/// Whether a file was seen under two names.
+fn has_twins(files: &VecDeque<Found>) -> bool {
+    let inodes: HashSet<u64> = files.iter().map(|found| found.inode).collect();
+    inodes.len() < files.len()
 }
 
 fn open_if_there(path: &Path) -> io::Result<Option<File>> {

@@ -12,8 +12,8 @@
 //!   finish, and has the time it was given;
 //! - no thread blocks it: blocked signals are kept for `sigwait(3)` and `signalfd(2)`;
 //! - no thread waits for signals right now: while it sleeps in `sigwait(3)`, the kernel shows
-//!   what it waits for as not blocked. So a thread has to sleep in another system call, and to
-//!   have slept there all the while that we looked;
+//!   what it waits for as not blocked. So a thread has to be elsewhere, and not to have slept or
+//!   woken up while we looked;
 //! - nobody traces the process: a debugger sees signals first;
 //! - its default action would be to end the process. Others ask for something else.
 //!
@@ -89,25 +89,35 @@ pub(crate) fn is_deaf(pid: Pid, signal: i32) -> bool {
 /// that cannot be known.
 fn is_thread_deaf(folder: &Path, signal: i32) -> Option<bool> {
     let status = || Status::parse(&fs::read_to_string(folder.join("status")).ok()?);
-    let before = status()?;
-    if !before.is_deaf_to(signal) {
-        return Some(false);
+    let mut before = status()?;
+    for _ in 0..LOOKS_MAX {
+        if !before.is_deaf_to(signal) {
+            return Some(false);
+        }
+        let waits = waits_for_signals(&fs::read_to_string(folder.join("syscall")).ok()?);
+        let after = status()?;
+        // It neither slept nor woke up in between, so all three are of one moment.
+        if after == before {
+            return Some(!waits);
+        }
+        before = after;
     }
-    let sleeps = is_asleep_elsewhere(&fs::read_to_string(folder.join("syscall")).ok()?);
-    // It has not run in between, so all three are of one moment.
-    Some(sleeps && status()? == before)
+    None
 }
+
+/// Looks at a thread before it is too busy to be judged.
+const LOOKS_MAX: usize = 5;
 
 /// The numbers of `rt_sigtimedwait(2)`, which `sigwait(3)` is: on x86-64, 64-bit ARM, both with
 /// 32 bits (with times of 32 and of 64 bits), x32. That some are other calls elsewhere only makes
 /// us wait.
 const WAITS_FOR_SIGNALS: [u64; 5] = [128, 137, 177, 421, 0x4000_020b];
 
-/// Whether a thread sleeps, and not in wait for a signal, as `/proc/PID/syscall` says: `running`,
-/// or the call's number, or -1 if it sleeps outside of a call. See `proc_pid_syscall(5)`.
-fn is_asleep_elsewhere(text: &str) -> bool {
+/// Whether a thread sleeps until a signal comes, as `/proc/PID/syscall` says: `running`, or the
+/// call's number, or -1 if it sleeps outside of a call. See `proc_pid_syscall(5)`.
+fn waits_for_signals(text: &str) -> bool {
     let first = text.split_ascii_whitespace().next().unwrap_or_default();
-    first == "-1" || first.parse().is_ok_and(|call: u64| !WAITS_FOR_SIGNALS.contains(&call))
+    first.parse().is_ok_and(|call: u64| WAITS_FOR_SIGNALS.contains(&call))
 }
 
 /// What `/proc/PID/status` says of signals. See `proc_pid_status(5)`.
@@ -200,10 +210,9 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_signals_hears_them_though_it_does_not_block_them() {
-        assert!(is_asleep_elsewhere("230 0x0 0x0 0x7ffd 0x0 0x0 0x0 0x7ffd 0x4d\n"));
-        assert!(is_asleep_elsewhere("-1 0x7ffd 0x4d\n"));
-        assert!(!is_asleep_elsewhere("running\n"));
-        assert!(!is_asleep_elsewhere(""));
+        assert!(!waits_for_signals("230 0x0 0x0 0x7ffd 0x0 0x0 0x0 0x7ffd 0x4d\n"));
+        assert!(!waits_for_signals("-1 0x7ffd 0x4d\n"));
+        assert!(!waits_for_signals("running\n"));
 
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -220,7 +229,11 @@ mod tests {
             assert!(Instant::now() < deadline, "it never waits: {}", read("status"));
             std::thread::yield_now();
         }
-        assert!(!is_asleep_elsewhere(&read("syscall")), "{}", read("syscall"));
+        // Once it is asleep.
+        while !waits_for_signals(&read("syscall")) {
+            assert!(Instant::now() < deadline, "{}", read("syscall"));
+            std::thread::yield_now();
+        }
     }
 
     #[test]
