@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::machine::{self, BUSYBOX, IP, LIBSECCOMP, NEWUIDMAP, NFT, find};
+use crate::machine::{self, BUSYBOX, CRUN, IP, LIBSECCOMP, NEWUIDMAP, NFT, RUNC, find};
 use crate::programs::{self, BuildArguments, cargo, run};
 
 #[derive(Debug, Args)]
@@ -32,6 +32,8 @@ const EXPECTED_SKIPS: &[(&str, &str)] = &[
     ("knows no nodes", "not every kernel is built for machines with several"),
     ("there is one processor only", "there is nothing to choose from"),
     ("crun refuses hosts with cgroups of both versions", "needs another machine"),
+    ("this machine has a journald", "the story is about machines without"),
+    ("nothing freezes it here", "not every machine has the freezer of version 1"),
     ("joining a mount namespace leads to", "the machine runs from within a change of root"),
 ];
 
@@ -39,7 +41,7 @@ const EXPECTED_SKIPS: &[(&str, &str)] = &[
 const SKIPPED: &str = "skipped:";
 
 pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
-    machine::prepare(&[BUSYBOX, NFT, IP, LIBSECCOMP, NEWUIDMAP])?;
+    machine::prepare(&[BUSYBOX, NFT, IP, LIBSECCOMP, NEWUIDMAP, RUNC, CRUN])?;
     if arguments.only.is_none() {
         step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
         step("lints", || {

@@ -38,6 +38,12 @@ pub(crate) const LIBSECCOMP: Need = Need {
 pub(crate) const NEWUIDMAP: Need =
     Need { program: "newuidmap", package: "uidmap", why: "containers of ordinary users" };
 
+/// Other runtimes, which containers can be run by.
+pub(crate) const RUNC: Need =
+    Need { program: "runc", package: "runc", why: "containers of another runtime" };
+pub(crate) const CRUN: Need =
+    Need { program: "crun", package: "crun", why: "containers of yet another runtime" };
+
 /// Installs what is missing.
 pub(crate) fn prepare(needs: &[Need]) -> Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "containers need root: run this as root");
