@@ -95,6 +95,7 @@ points! {
     RemoveRunFolder "remove.run-folder" passes
     RemoveVolume "remove.volume" fails
     RemoveVolumeRecord "remove.volume-record" passes
+    RemoveVolumeFiles "remove.volume-files" passes
 
     // Loading an image.
     LoadRead "load.read" fails

@@ -225,6 +225,11 @@ impl State {
         }))
         .expect("the rest has defaults")
     }
+
+    /// Whether nobody can say yet that the container will run: its first start is under way.
+    pub fn is_unstarted(&self) -> bool {
+        self.phase == Phase::Starting && self.started_at.is_none()
+    }
 }
 
 /// An additional process in the container.

@@ -10,7 +10,7 @@ use super::report::Tally;
 use crate::http::{self, Reply, Stream};
 
 /// How long an operation may take in all, with daemons dying under it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two tries, when nobody listens.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -42,6 +42,11 @@ impl Caller {
     /// A name that no container had before.
     pub(super) fn new_name(&mut self) -> String {
         self.names += 1;
+        self.last_name()
+    }
+
+    /// The name that was made last.
+    pub(super) fn last_name(&self) -> String {
         format!("storm-{}-{}", self.number, self.names)
     }
 

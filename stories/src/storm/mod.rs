@@ -7,9 +7,11 @@
 //! started again at once. In the end nothing may be lost, doubled, wrong, stuck or left behind.
 
 mod caller;
+mod evidence;
 mod lives;
 mod report;
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -46,13 +48,14 @@ impl Storm {
         let is_over = AtomicBool::new(false);
         let clients_left = AtomicU64::new(self.clients.into());
         let began = Instant::now();
+        let run_folders = &host.exec_root().join("containers");
         let (mut kills, mut problems) = (0, Vec::new());
         std::thread::scope(|scope| {
             for number in 0..self.clients {
                 let caller = Caller::new(host.socket(), number, self.seed);
                 let (is_over, tally, clients_left) = (&is_over, &tally, &clients_left);
                 scope.spawn(move || {
-                    let own = live(caller, is_over);
+                    let own = live(run_folders, caller, is_over);
                     tally.lock().expect("no client panics with it").add(own);
                     clients_left.fetch_sub(1, Ordering::SeqCst);
                 });
@@ -82,10 +85,11 @@ impl Storm {
 }
 
 /// One life after the other.
-fn live(mut caller: Caller, is_over: &AtomicBool) -> Tally {
+fn live(run_folders: &Path, mut caller: Caller, is_over: &AtomicBool) -> Tally {
     while !is_over.load(Ordering::SeqCst) && caller.tally.problems.len() < PROBLEMS_MAX {
         if let Err(problem) = lives::one(&mut caller) {
-            caller.tally.problems.push(problem);
+            let evidence = evidence::of_last_container(run_folders, &mut caller);
+            caller.tally.problems.push(format!("{problem}\n  {evidence}"));
         }
         caller.tally.lives += 1;
     }

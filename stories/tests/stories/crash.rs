@@ -1,7 +1,7 @@
 //! What survives: `kill -9` of the daemon, of a supervisor, of everything at once.
 
 use rustix::process::{Pid, Signal, kill_process};
-use stories::{Host, eventually};
+use stories::{Client, Fault, Host, eventually};
 
 const REASON: &str = "dockerd takes its containers down, or needs live-restore";
 
@@ -211,8 +211,9 @@ fn a_run_in_the_foreground_hears_its_exit_code_from_the_next_daemon() {
     let mut client = host.spawn("run --interactive --name web busybox sh -c 'read line; exit 3'");
     eventually("its start", || (!host.answer("ps --quiet").is_empty()).then_some(()));
     let attached = host.spawn("attach --no-stdin web");
-    // It is attached once it has said so.
-    eventually("the attachment", || host.events("").contains(" attach ").then_some(()));
+    // The client of `run` is attached as well.
+    let attachments = || host.events("").matches(" attach ").count();
+    eventually("both attachments", || (attachments() == 2).then_some(()));
 
     host.kill_daemon();
     client.types("go on\n");
@@ -361,4 +362,65 @@ fn images_and_volumes_survive() {
 fn is_parent(parent: u32, child: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
     status.lines().any(|line| line == format!("PPid:\t{parent}"))
+}
+
+/// How long a start hangs in its supervisor: longer than a daemon that starts waits for it.
+const HANGING_START_MS: u64 = 5_000;
+
+/// A container `web` whose start hangs in its supervisor while the daemon is killed, and the
+/// client that has asked for it. Nothing in programs that were built for a release.
+fn with_a_start_under_way() -> Option<(Host, u32, Client)> {
+    if !Host::is_wharf_or_skips(REASON) {
+        return None;
+    }
+    let host = Host::builder().fail_points().start();
+    if host.fail_points().all().is_empty() {
+        Host::skips("fail points: programs that were built for a release have none");
+        return None;
+    }
+    host.create("--name web --volume /data busybox sh -c 'echo ran; exec sleep 1000'");
+    host.fail_points().arm("start.supervised", Fault::Delay(HANGING_START_MS));
+    let starting = host.spawn("start web");
+    let shim = host.fail_points().await_fired("start.supervised");
+    host.kill_daemon();
+    host.start_daemon();
+    Some((host, shim, starting))
+}
+
+#[test]
+fn a_start_under_way_goes_on_without_its_daemon() {
+    let Some((host, _, starting)) = with_a_start_under_way() else { return };
+    let container = host.container("web");
+    assert_eq!(container.status(), "created", "nobody knows yet whether it will run");
+    // It waits for what comes of the other one.
+    host.docker("start web").succeeds();
+    assert_eq!(container.status(), "running");
+    container.logs_eventually("ran");
+    assert_eq!(host.events("--filter event=start --format '{{.Action}}'"), "start");
+    container.exec("true").succeeds();
+    starting.finish();
+    host.docker("rm --force --volumes web").succeeds();
+}
+
+#[test]
+fn a_container_whose_start_is_under_way_can_be_removed_by_force() {
+    let Some((host, _, starting)) = with_a_start_under_way() else { return };
+    host.docker("rm --force --volumes web").succeeds();
+    assert_eq!(host.answer("ps --all --quiet"), "");
+    starting.finish();
+}
+
+#[test]
+fn a_start_whose_supervisor_and_daemon_die_has_not_been() {
+    let Some((host, shim, starting)) = with_a_start_under_way() else { return };
+    kill(shim);
+    let container = host.container("web");
+    host.docker("stop web").succeeds();
+    assert_eq!(container.status(), "created");
+    host.docker("start web").succeeds();
+    container.logs_eventually("ran");
+    assert_eq!(container.log(), "ran\n");
+    assert_eq!(host.events("--filter event=die --format '{{.Action}}'"), "");
+    starting.finish();
+    host.docker("rm --force --volumes web").succeeds();
 }

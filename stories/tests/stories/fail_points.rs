@@ -192,7 +192,7 @@ impl Operation for Start {
         expect(&ask(host, "POST", "/containers/web/start", None), &[204, 304]);
         // A supervisor that died just now is noticed just now.
         eventually("the page", || {
-            if state(host, "web")["Running"] == true {
+            if state(host, "web")["Running"] == true && !host.refuses("127.0.0.1:8080") {
                 return (host.get("127.0.0.1:8080") == "hello from web\n").then_some(());
             }
             ask(host, "POST", "/containers/web/start", None);

@@ -31,6 +31,9 @@ const TURN_PATIENCE: Duration = Duration::from_secs(25);
 /// How long somebody who wants to see a container waits for its shim's word.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a removal by force ends a container that somebody else starts again meanwhile.
+const REMOVAL_TRIES_MAX: u32 = 5;
+
 /// What everybody may see of a container.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
@@ -169,6 +172,17 @@ pub(super) enum Message {
 }
 
 impl Message {
+    /// Whether it is what a shim says or what became of it, and not somebody's wish.
+    pub(super) fn is_of_shim(&self) -> bool {
+        matches!(
+            self,
+            Self::Shim { .. }
+                | Self::ShimGone { .. }
+                | Self::Watched { .. }
+                | Self::EndRecorded { .. }
+        )
+    }
+
     /// What happens to the container meanwhile, as in "it is being …".
     pub(super) fn doing(&self) -> &'static str {
         match self {
@@ -322,6 +336,17 @@ impl Container {
     }
 
     pub(crate) async fn remove(&self, options: RemoveOptions) -> Result<(), RemoveError> {
+        for _ in 1..REMOVAL_TRIES_MAX {
+            match self.try_remove(options).await {
+                // It was started between its end, if that was asked for, and its removal.
+                Err(RemoveError::IsLive { .. }) if options.force => {}
+                done => return done,
+            }
+        }
+        self.try_remove(options).await
+    }
+
+    async fn try_remove(&self, options: RemoveOptions) -> Result<(), RemoveError> {
         let view = self.view();
         let decision = decide(view.state.phase, Request::Remove { force: options.force })
             .map_err(|refusal| refuse_removal(&view, refusal))?;

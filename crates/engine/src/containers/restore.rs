@@ -84,6 +84,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
     if let Err(error) = parts.networks.collect() {
         tracing::warn!(error = errors::chain(&error), "cannot remove an earlier engine's networks");
     }
+    crate::volumes::resume_removals(parts).await;
     crate::volumes::collect(parts, &known).await;
     let mut to_start = Vec::new();
     recover_volumes(parts).await;
@@ -139,7 +140,7 @@ async fn tidy(parts: &Arc<Parts>, found: &[(Record, Option<Running>)]) {
 }
 
 /// Whether a container that has ended is to be removed.
-fn removes_itself(record: &Record) -> bool {
+pub(super) fn removes_itself(record: &Record) -> bool {
     record.phase == RecordedPhase::Removing
         || (record.spec.remove_at_end && record.phase != RecordedPhase::Created)
 }
@@ -177,7 +178,7 @@ fn read_records(parts: &Parts) -> Result<Vec<Record>, MetadataError> {
 }
 
 /// Whether a container that has ended starts with the engine.
-fn wants_restart(record: &Record) -> bool {
+pub(super) fn wants_restart(record: &Record) -> bool {
     let ran = record.phase != RecordedPhase::Created;
     match record.spec.restart {
         RestartPolicy::No => false,
@@ -260,17 +261,16 @@ fn adopt(
     }
     // It may have been renamed since it was connected.
     parts.networks.rename(&record.id, &record.name);
-    let is_own_network = !matches!(
+    let has_own_network = !matches!(
         record.spec.network.mode,
         super::spec::NetworkMode::Host | super::spec::NetworkMode::Container(_)
     );
-    let network_namespace = is_own_network.then(|| format!("/proc/{}/ns/net", state.pid).into());
     Running {
         link: ShimLink {
             folder: folder.to_owned(),
             state,
             attachment: attachment.map(Arc::new),
-            network_namespace,
+            has_own_network,
         },
         watch,
         mounts: Arc::clone(&record.mounts),
@@ -299,8 +299,8 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
             None
         }
     };
-    let Some(state) = state else {
-        // It died before it had a container.
+    let Some(state) = state.filter(|state| !state.is_unstarted()) else {
+        // It died before its container ran.
         if record.phase == RecordedPhase::Live {
             record.phase = RecordedPhase::Exited;
             record.exit_code = LOST_EXIT_CODE;

@@ -214,10 +214,8 @@ impl Start {
         has_own_network: bool,
     ) -> Running {
         let Launched { state, watch, .. } = launched;
-        let network_namespace =
-            has_own_network.then(|| PathBuf::from(format!("/proc/{}/ns/net", state.pid)));
         Running {
-            link: ShimLink { folder: folder.to_owned(), state, attachment, network_namespace },
+            link: ShimLink { folder: folder.to_owned(), state, attachment, has_own_network },
             watch: Some(watch),
             mounts: Arc::clone(&self.record.mounts),
         }
@@ -584,7 +582,7 @@ pub(super) fn read_attachment(folder: &Path) -> Option<network::AttachmentRecord
     serde_json::from_slice(&text).ok()
 }
 
-/// Ends what a dead shim's container left, and says how it ended. Nothing, if the shim lives.
+/// Ends what a dead shim's container left, and says how it ended, if it ever ran. Nothing, if the shim lives.
 pub(super) async fn clean_up_after(
     folder: &Path,
     known: protocol::State,
@@ -599,6 +597,9 @@ pub(super) async fn clean_up_after(
             error = errors::chain(&error),
             "cannot clean up after a supervisor that died"
         ),
+    }
+    if state.is_unstarted() {
+        return Some(state);
     }
     if state.phase != protocol::Phase::Exited {
         state.phase = protocol::Phase::Exited;

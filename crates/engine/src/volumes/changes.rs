@@ -22,6 +22,9 @@ use crate::names;
 /// The only driver.
 const LOCAL: &str = "local";
 
+/// In a volume's folder: what is the user's. Docker's name for it.
+pub(super) const CONTENT: &str = "_data";
+
 /// Docker's label on volumes that were made for one container.
 const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
@@ -52,7 +55,7 @@ pub(crate) async fn create_for(
     }
     let folder = parts.settings.data_root.join("volumes").join(&name);
     let view = VolumeView {
-        mountpoint: folder.join("_data"),
+        mountpoint: folder.join(CONTENT),
         name: name.clone(),
         driver: LOCAL.to_owned(),
         options: request.options,
@@ -92,10 +95,11 @@ async fn make(
     view: &VolumeView,
     container: Option<&ContainerId>,
 ) -> Result<(), VolumeError> {
+    let draft = unfinished::draft(parts, &view.name);
     let folder = parts.settings.data_root.join("volumes").join(&view.name);
-    if let Err(source) = make_folders(&folder, view, container) {
+    if let Err(source) = make_folders(&draft, &folder, container) {
         // It holds nothing yet.
-        let _ = fs::remove_dir_all(&folder);
+        let _ = fs::remove_dir_all(&draft);
         return Err(VolumeError::Files { doing: "create", name: view.name.clone(), source });
     }
     parts
@@ -107,17 +111,15 @@ async fn make(
     Ok(())
 }
 
-fn make_folders(
-    folder: &Path,
-    view: &VolumeView,
-    container: Option<&ContainerId>,
-) -> io::Result<()> {
+/// Makes a volume's folder, which is there whole, with its mark, or not at all.
+fn make_folders(draft: &Path, folder: &Path, container: Option<&ContainerId>) -> io::Result<()> {
+    fs::create_dir(draft)?;
     if let Some(container) = container {
-        fs::create_dir_all(folder)?;
-        unfinished::mark(folder, container)?;
+        unfinished::mark(draft, container)?;
     }
-    fs::create_dir_all(&view.mountpoint)?;
-    reach(Point::CreateVolume)
+    fs::create_dir(draft.join(CONTENT))?;
+    reach(Point::CreateVolume)?;
+    fs::rename(draft, folder)
 }
 
 /// Removes a volume that no container uses. With `force`, one that is not there is removed
@@ -141,22 +143,21 @@ pub(crate) async fn remove(parts: &Arc<Parts>, name: &str, force: bool) -> Resul
 pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), VolumeError> {
     let folder = parts.settings.data_root.join("volumes").join(name);
     let (volumes, volume) = (Arc::clone(parts), parts.volumes.get(name).ok());
-    let removed = blocking(move || {
+    let files = |source| VolumeError::Files { doing: "remove", name: name.to_owned(), source };
+    let removed = unfinished::removed(parts, name);
+    let place = removed.clone();
+    // In one step: what is left of it in between is known for what it is by its new name.
+    let renamed = blocking(move || {
         // What is mounted there is not ours to remove.
         if let Some(volume) = volume {
             volumes.volumes.mounted.forget(&volume)?;
         }
-        match reach(Point::RemoveVolume).and_then(|()| fs::remove_dir_all(&folder)) {
+        match reach(Point::RemoveVolume).and_then(|()| fs::rename(&folder, &place)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
-    })
-    .await;
-    removed.map_err(|source| VolumeError::Files {
-        doing: "remove",
-        name: name.to_owned(),
-        source,
-    })?;
+    });
+    renamed.await.map_err(files)?;
     pass(Point::RemoveVolumeRecord);
     parts
         .metadata
@@ -164,6 +165,8 @@ pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), 
         .await
         .map_err(|source| VolumeError::Record { name: name.to_owned(), source })?;
     parts.volumes.forget(name);
+    pass(Point::RemoveVolumeFiles);
+    blocking(move || unfinished::delete(&removed)).await.map_err(files)?;
     tell(parts, "destroy", name);
     Ok(())
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub(crate) use changes::{create, create_for, prune, remove, remove_unused};
 pub(crate) use fill::fill_from_image;
 pub(crate) use store::Volumes;
-pub(crate) use unfinished::{collect, finish, finish_when_recorded};
+pub(crate) use unfinished::{collect, finish, finish_when_recorded, resume_removals};
 
 /// A volume as everybody sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

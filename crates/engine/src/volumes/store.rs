@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::changes::CONTENT;
 use super::mounted::Mounted;
 use super::{VolumeError, VolumeView};
 use crate::containers::MountView;
@@ -115,7 +116,7 @@ impl Volumes {
 
 fn view(settings: &Settings, record: Record) -> VolumeView {
     VolumeView {
-        mountpoint: settings.data_root.join("volumes").join(&record.name).join("_data"),
+        mountpoint: settings.data_root.join("volumes").join(&record.name).join(CONTENT),
         name: record.name,
         driver: "local".to_owned(),
         options: record.options,

@@ -4,19 +4,79 @@
 //! engine die in between, nobody would know that the volume is nobody's, or holds half of what
 //! it should. So it is marked until the container is on record, and what is still marked for a
 //! container that is not there is removed by the next engine.
+//!
+//! A volume's folder comes and goes by a rename, so that it is never there without its mark or
+//! without half of its content. Names that no volume can have tell the next engine what it finds:
+//!
+//! | folder | what |
+//! |---|---|
+//! | `.new-<name>` | a volume that is being made |
+//! | `.gone-<name>.<random>` | a volume that is being removed |
 
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::remove_unused;
-use crate::containers::{ContainerId, blocking};
+use crate::containers::{ContainerId, blocking, random_id};
 use crate::engine::Parts;
+use crate::metadata::VOLUMES;
 
 /// In a volume's folder, beside its content: the id of the container that it is made for.
 const MARK: &str = "made-for";
+
+const NEW: &str = ".new-";
+const GONE: &str = ".gone-";
+
+/// Where a volume is made.
+pub(super) fn draft(parts: &Parts, name: &str) -> PathBuf {
+    folder_of_all(parts).join(format!("{NEW}{name}"))
+}
+
+/// Where a volume goes to be removed. There may be another one of its name there still.
+pub(super) fn removed(parts: &Parts, name: &str) -> PathBuf {
+    folder_of_all(parts).join(format!("{GONE}{name}.{}", random_id()))
+}
+
+/// Deletes a folder of this engine's, if it is there.
+pub(super) fn delete(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Comes to the end of what an earlier engine had begun to remove, and removes what it had begun
+/// to make.
+pub(crate) async fn resume_removals(parts: &Arc<Parts>) {
+    let names = fs::read_dir(folder_of_all(parts)).into_iter().flatten();
+    for name in names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        let volume = name.strip_prefix(GONE).and_then(|rest| Some(rest.rsplit_once('.')?.0));
+        if volume.is_none() && !name.starts_with(NEW) {
+            continue;
+        }
+        // There may be another one of its name by now.
+        if let Some(volume) = volume
+            && !folder_of_all(parts).join(volume).exists()
+        {
+            if let Err(error) = parts.metadata.remove(VOLUMES, volume).await {
+                tracing::error!(volume, error = errors::chain(&error), "cannot forget a volume");
+                continue;
+            }
+            parts.volumes.forget(volume);
+        }
+        let folder = folder_of_all(parts).join(&name);
+        if let Err(error) = blocking(move || delete(&folder)).await {
+            tracing::warn!(folder = name, %error, "cannot remove what is left of a volume");
+        }
+    }
+}
+
+fn folder_of_all(parts: &Parts) -> PathBuf {
+    parts.settings.data_root.join("volumes")
+}
 
 /// Marks a volume whose folder is there.
 pub(super) fn mark(folder: &Path, container: &ContainerId) -> io::Result<()> {
@@ -26,7 +86,7 @@ pub(super) fn mark(folder: &Path, container: &ContainerId) -> io::Result<()> {
 /// The container that these volumes were made for is on record.
 pub(crate) fn finish(parts: &Parts, volumes: &[String]) {
     for name in volumes {
-        unmark(name, &parts.settings.data_root.join("volumes").join(name));
+        unmark(name, &folder_of_all(parts).join(name));
     }
 }
 
@@ -43,7 +103,7 @@ pub(crate) fn finish_when_recorded(parts: &Arc<Parts>, volumes: Vec<String>) {
 /// Removes the volumes of containers that are not among the `known`: their making was cut off.
 pub(crate) async fn collect(parts: &Arc<Parts>, known: &HashSet<String>) {
     for volume in parts.volumes.list() {
-        let folder = parts.settings.data_root.join("volumes").join(&volume.name);
+        let folder = folder_of_all(parts).join(&volume.name);
         let Ok(container) = fs::read_to_string(folder.join(MARK)) else { continue };
         let is_used = !parts.registry.users_of_volume(&volume.name).is_empty();
         if is_used || known.contains(&container) {

@@ -12,7 +12,7 @@ use super::super::record::RecordedPhase;
 use super::super::requests::RemoveOptions;
 use super::super::spec::RestartPolicy;
 use super::super::view::Phase;
-use super::super::{remove, start};
+use super::super::{remove, restore, start};
 use super::{Supervisor, blocking, health};
 use crate::metadata::CONTAINERS;
 
@@ -39,8 +39,10 @@ impl Supervisor {
             What::Detached { exec: None } => self.tell("detach", []),
             What::Detached { exec: Some(id) } => self.tell("exec_detach", [("execID", id)]),
             What::Started => {
+                if self.is_unstarted() {
+                    self.note_first_state(event.state);
                 // The answer to the first start has told this already.
-                if self.phase == Phase::Restarting {
+                } else if self.phase == Phase::Restarting {
                     self.note_state(event.state);
                     self.tell("start", []);
                 }
@@ -68,6 +70,13 @@ impl Supervisor {
         self.tell("kill", [signal].into_iter().chain(reason));
     }
 
+    /// A run that an earlier engine began has begun indeed.
+    pub(super) fn note_first_state(&mut self, state: protocol::State) {
+        self.record.was_stopped = false;
+        self.note_state(state);
+        self.note_start();
+    }
+
     pub(super) fn note_state(&mut self, state: protocol::State) {
         self.adopt_state(&state);
         if let Some(link) = &mut self.link {
@@ -84,7 +93,11 @@ impl Supervisor {
             container = %self.id, exit_code = state.exit_code, "a container's process has ended"
         );
         let is_final = state.phase == protocol::Phase::Exited;
+        let was_unstarted = self.is_unstarted();
         self.adopt_state(&state);
+        if was_unstarted {
+            self.note_start();
+        }
         let mut attributes = vec![
             ("execDuration", exec_duration(&state).to_string()),
             ("exitCode", self.record.exit_code.to_string()),
@@ -119,10 +132,17 @@ impl Supervisor {
 
     /// Lets go of what a run held: its addresses and ports. Its run folder stays until it is on
     /// record how the run ended: until then the folder is what the next engine knows it from.
-    pub(super) async fn release(&mut self) {
+    async fn release(&mut self) {
+        if self.let_go().await {
+            self.tell_resources("unmount", "disconnect");
+        }
+    }
+
+    /// As [`release`](Self::release), of a run that nobody was told of; `false` if there was none.
+    async fn let_go(&mut self) -> bool {
         self.generation += 1;
         if self.link.take().is_none() {
-            return;
+            return false;
         }
         start::disconnect(&self.parts, &self.id).await;
         if self.parts.volumes.has_mounted(&self.record.mounts) {
@@ -130,7 +150,7 @@ impl Supervisor {
             let id = self.id.clone();
             blocking(move || parts.volumes.release(&mounts, id.as_str())).await;
         }
-        self.tell_resources("unmount", "disconnect");
+        true
     }
 
     /// Records the end, and removes the run folder once that is on the disk.
@@ -165,6 +185,9 @@ impl Supervisor {
             self.watch_again();
             return false;
         };
+        if state.is_unstarted() {
+            return self.undo_start().await;
+        }
         let restarts = match self.record.spec.restart {
             RestartPolicy::Always | RestartPolicy::UnlessStopped => !state.stop_requested,
             RestartPolicy::OnFailure { retries_max } => {
@@ -186,6 +209,25 @@ impl Supervisor {
             );
         }
         is_gone
+    }
+
+    /// A start that an earlier engine began has come to nothing: the container is what it was.
+    async fn undo_start(&mut self) -> bool {
+        tracing::warn!(container = %self.id, "a start that an earlier daemon began was undone");
+        self.let_go().await;
+        self.tidy().await;
+        self.publish();
+        if restore::removes_itself(&self.record) {
+            return self.remove_by_itself().await;
+        }
+        if restore::wants_restart(&self.record)
+            && let Err(error) = self.start().await
+        {
+            tracing::warn!(
+                container = %self.id, error = errors::chain(&error), "cannot start a container"
+            );
+        }
+        false
     }
 
     pub(super) async fn remove(&mut self, options: RemoveOptions) -> Result<(), RemoveError> {

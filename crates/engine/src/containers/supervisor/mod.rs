@@ -17,6 +17,7 @@ mod health;
 pub(super) mod talk;
 mod tell;
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +57,16 @@ pub(crate) struct ShimLink {
     pub(crate) folder: PathBuf,
     pub(crate) state: protocol::State,
     pub(crate) attachment: Option<Arc<network::AttachmentRecord>>,
-    pub(crate) network_namespace: Option<PathBuf>,
+    /// Not that of the host or of another container.
+    pub(crate) has_own_network: bool,
+}
+
+impl ShimLink {
+    /// Where the host finds the container's own network namespace.
+    fn network_namespace(&self) -> Option<PathBuf> {
+        let pid = self.state.pid;
+        (self.has_own_network && pid > 0).then(|| format!("/proc/{pid}/ns/net").into())
+    }
 }
 
 /// What a start made.
@@ -94,6 +104,8 @@ pub(crate) struct Supervisor {
     queue: mpsc::Sender<Message>,
     requests: mpsc::Receiver<Message>,
     doing: Doing,
+    /// What was asked while nobody knew what becomes of a start that an earlier engine began.
+    parked: VecDeque<Message>,
 }
 
 /// Gives a container its owner. A running one comes with what `start` (or a restore) made, one
@@ -133,6 +145,7 @@ pub(crate) fn spawn(
         queue: queue.clone(),
         requests,
         doing: doing.clone(),
+        parked: VecDeque::new(),
     };
     if let Some(running) = running {
         supervisor.take_over(running);
@@ -143,13 +156,35 @@ pub(crate) fn spawn(
 
 impl Supervisor {
     async fn run(mut self) {
-        while let Some(message) = self.requests.recv().await {
+        while let Some(message) = self.next_message().await {
             self.doing.set(Some(message.doing()));
             if self.handle(message).await {
                 break;
             }
-            self.doing.set(None);
+            self.doing.set(self.is_unstarted().then_some("started"));
         }
+    }
+
+    /// What is to be done next. While it is open whether the container runs, only its shim is
+    /// heard; everything else comes in its turn after that.
+    async fn next_message(&mut self) -> Option<Message> {
+        loop {
+            if !self.is_unstarted()
+                && let Some(message) = self.parked.pop_front()
+            {
+                return Some(message);
+            }
+            let message = self.requests.recv().await?;
+            if !self.is_unstarted() || message.is_of_shim() {
+                return Some(message);
+            }
+            self.parked.push_back(message);
+        }
+    }
+
+    /// Whether an earlier engine has begun a start of which nobody knows yet what comes.
+    fn is_unstarted(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.state.is_unstarted())
     }
 
     /// Does one request; `true` if the container is gone.
@@ -242,11 +277,7 @@ impl Supervisor {
                 self.record.was_stopped = false;
                 self.record.restart_count = 0;
                 self.take_over(running);
-                self.record_later();
-                pass(Point::StartRecorded);
-                self.tell_resources("mount", "connect");
-                self.tell("start", []);
-                tracing::debug!(container = %self.id, "a container was started");
+                self.note_start();
                 Ok(Outcome::Changed)
             }
             Err(error) => {
@@ -254,6 +285,15 @@ impl Supervisor {
                 Err(error)
             }
         }
+    }
+
+    /// Records and tells that a run has begun.
+    fn note_start(&self) {
+        self.record_later();
+        pass(Point::StartRecorded);
+        self.tell_resources("mount", "connect");
+        self.tell("start", []);
+        tracing::debug!(container = %self.id, "a container was started");
     }
 
     /// Nobody is told that a container runs before it is on record: what runs without a record
@@ -297,8 +337,12 @@ impl Supervisor {
         self.follow(running.watch);
     }
 
-    /// Takes what a shim says of its container over.
+    /// Takes what a shim says of its container over. Until that has begun to run, it is what it
+    /// was before.
     fn adopt_state(&mut self, state: &protocol::State) {
+        if state.is_unstarted() {
+            return;
+        }
         self.phase = match state.phase {
             protocol::Phase::Starting | protocol::Phase::Running => Phase::Running,
             protocol::Phase::Paused => Phase::Paused,

@@ -87,7 +87,9 @@ impl Supervisor {
     /// Tries to hear from a shim that lives but does not answer, until it does or is dead.
     pub(super) fn watch_again(&self) {
         let Some(link) = &self.link else { return };
-        tokio::spawn(find_again(link.folder.clone(), self.queue.clone(), self.generation));
+        // One that starts its container answers after that, and all that is asked waits for it.
+        let pause = if self.is_unstarted() { Duration::ZERO } else { SILENCE_PAUSE };
+        tokio::spawn(find_again(link.folder.clone(), self.queue.clone(), self.generation, pause));
     }
 
     /// A shim answers again. It may have come to its end meanwhile; `true` if the container is
@@ -104,16 +106,26 @@ impl Supervisor {
         for exec in &state.execs {
             self.readopt_exec(exec);
         }
-        self.note_state(state);
+        if self.is_unstarted() {
+            self.note_first_state(state);
+        } else {
+            self.note_state(state);
+        }
         self.follow(Some(watch));
         false
     }
 }
 
 /// Asks a shim for its events until it answers, or is dead.
-async fn find_again(folder: PathBuf, queue: mpsc::Sender<Message>, generation: u64) {
+async fn find_again(
+    folder: PathBuf,
+    queue: mpsc::Sender<Message>,
+    generation: u64,
+    mut pause: Duration,
+) {
     loop {
-        tokio::time::sleep(SILENCE_PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = SILENCE_PAUSE;
         let place = folder.clone();
         let found = blocking(move || {
             let connection = shim::client::connect(&place).map_err(drop)?;

@@ -123,6 +123,8 @@ pub(super) fn view_of(
     link: Option<&ShimLink>,
     execs: &[ExecView],
 ) -> View {
+    // Of one that may never run there is nothing to be seen.
+    let link = link.filter(|link| !link.state.is_unstarted());
     let folder = parts.settings.container_folder(id);
     let snapshot = parts.settings.data_root.join("snapshots").join(id.as_str());
     View {
@@ -148,7 +150,7 @@ pub(super) fn view_of(
             health: record.health.as_ref().map(|health| Arc::new(health.into())),
         },
         attachment: link.and_then(|link| link.attachment.clone()),
-        network_namespace: link.and_then(|link| link.network_namespace.clone()),
+        network_namespace: link.and_then(ShimLink::network_namespace),
         cgroup_paths: link
             .map_or_else(Arc::default, |link| link.state.cgroup_paths.as_slice().into()),
         mounts: Arc::clone(&record.mounts),
