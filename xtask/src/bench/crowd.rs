@@ -41,12 +41,16 @@ const QUESTIONS: [(&str, &str); 3] = [
 
 const IDLE_NAME: &str = "idle: daemon and supervisors of 500 containers";
 
+/// Containers that are probed, each once a second.
+const PROBED: usize = 100;
+
 pub(crate) fn measure(
     arguments: &BenchArguments,
     contenders: &Contenders,
     table: &mut Table,
 ) -> Result<()> {
     statistics(arguments, contenders, table)?;
+    probes(arguments, contenders, table)?;
     let wanted: Vec<_> = QUESTIONS.iter().filter(|(name, _)| arguments.wants(name)).collect();
     if wanted.is_empty() && !arguments.wants(IDLE_NAME) {
         return Ok(());
@@ -64,7 +68,7 @@ pub(crate) fn measure(
     if arguments.wants(IDLE_NAME) {
         sleep(SETTLING);
         let mut samples = Samples::new(OURS);
-        samples.values.push(idle_percent(contenders)?);
+        samples.values.push(busy_percent(contenders)?);
         let samples = vec![samples];
         table.add(Measurement { name: IDLE_NAME.to_owned(), unit: "% of a core", samples });
     }
@@ -95,6 +99,25 @@ fn statistics(
     Ok(())
 }
 
+/// What health checks without a process cost the daemon and the supervisors.
+fn probes(arguments: &BenchArguments, contenders: &Contenders, table: &mut Table) -> Result<()> {
+    let name = format!("{PROBED} health checks a second by `--health-tcp`");
+    if !arguments.wants(&name) {
+        return Ok(());
+    }
+    let ours = &contenders.all[0];
+    for n in 0..PROBED {
+        let check = "--health-tcp 8080 --health-interval 1s";
+        let server = "httpd -f -p 8080";
+        ours.run(&format!("run --detach --name PREFIX-{n} {check} IMAGE {server}"))?;
+    }
+    sleep(SETTLING);
+    let mut samples = Samples::new(OURS);
+    samples.values.push(busy_percent(contenders)?);
+    table.add(Measurement { name, unit: "% of a core", samples: vec![samples] });
+    ours.clear()
+}
+
 fn run(contender: &Contender, numbers: std::ops::Range<usize>) -> Result<()> {
     for n in numbers {
         contender.run(&format!("run --detach --name PREFIX-{n} IMAGE sleep 100000"))?;
@@ -122,8 +145,8 @@ fn ask_all(
     questions.iter().map(ask).collect()
 }
 
-/// The share of a processor that the daemon and the supervisors take while nobody asks.
-fn idle_percent(contenders: &Contenders) -> Result<f64> {
+/// The share of a processor that the daemon and the supervisors take while nobody asks them.
+fn busy_percent(contenders: &Contenders) -> Result<f64> {
     let mut pids = contenders.host.shims();
     pids.push(contenders.host.daemon_pid());
     let start = Instant::now();
