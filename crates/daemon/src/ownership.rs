@@ -3,11 +3,19 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
 /// The file in the data root that a live daemon holds.
 const LOCK_FILE: &str = "wharfd.lock";
+
+/// How long a lock may outlive the daemon that took it: until a child that was forked from it just
+/// before its death has executed its program, and so has let go of the lock.
+const RELEASE_TIME: Duration = Duration::from_secs(5);
+
+/// Between two looks at a lock, of whose release nobody tells.
+const RELEASE_PAUSE: Duration = Duration::from_millis(5);
 
 /// This daemon may not have what it was told to use.
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +48,16 @@ impl DataRootLock {
             .truncate(false)
             .open(root.join(LOCK_FILE))
             .map_err(failed)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid).map_err(failed)?;
-                let pid = pid.trim().to_owned();
-                return Err(OwnershipError::InUse { path: root.to_owned(), pid });
+        let deadline = Instant::now() + RELEASE_TIME;
+        while let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(failed(error.into()));
             }
-            Err(error) => return Err(failed(error.into())),
+            let holder = read_holder(&mut file).map_err(failed)?;
+            if Instant::now() > deadline || holder.parse().is_ok_and(is_daemon) {
+                return Err(OwnershipError::InUse { path: root.to_owned(), pid: holder });
+            }
+            std::thread::sleep(RELEASE_PAUSE);
         }
         let write = || {
             file.set_len(0)?;
@@ -59,6 +68,14 @@ impl DataRootLock {
         write().map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// The process that has written itself into the lock file.
+fn read_holder(file: &mut File) -> io::Result<String> {
+    let mut pid = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut pid)?;
+    Ok(pid.trim().to_owned())
 }
 
 /// Containers' files are nobody's business but root's; others may pass through.
@@ -76,8 +93,7 @@ pub(crate) struct Pidfile(PathBuf);
 
 impl Pidfile {
     pub(crate) fn write(path: &Path) -> Result<Self, OwnershipError> {
-        let own_name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
-        if let Some(pid) = earlier_process(path).filter(|pid| lives_as(*pid, own_name.trim())) {
+        if let Some(pid) = earlier_process(path).filter(|pid| is_daemon(*pid)) {
             return Err(OwnershipError::Running { path: path.to_owned(), pid });
         }
         let write = || {
@@ -95,6 +111,12 @@ impl Pidfile {
 fn earlier_process(path: &Path) -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
     (pid != std::process::id()).then_some(pid)
+}
+
+/// Whether a process lives and is called as we are.
+fn is_daemon(pid: u32) -> bool {
+    let own_name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    lives_as(pid, own_name.trim())
 }
 
 /// Whether a process lives and is called that. A killed daemon may be a zombie for a while,
@@ -127,6 +149,23 @@ mod tests {
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(lock);
         DataRootLock::take(&root).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_daemon_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = DataRootLock::take(folder.path()).unwrap();
+        // No process can have this number.
+        std::fs::write(folder.path().join(LOCK_FILE), "4194305").unwrap();
+        // As a child that was forked has it.
+        let inherited = lock._file.try_clone().unwrap();
+        drop(lock);
+        let letting_go = std::thread::spawn(move || {
+            std::thread::sleep(RELEASE_PAUSE * 4);
+            drop(inherited);
+        });
+        DataRootLock::take(folder.path()).unwrap();
+        letting_go.join().unwrap();
     }
 
     #[test]
