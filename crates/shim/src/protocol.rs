@@ -226,9 +226,10 @@ impl State {
         .expect("the rest has defaults")
     }
 
-    /// Whether nobody can say yet that the container will run: its first start is under way.
-    pub fn is_unstarted(&self) -> bool {
-        self.phase == Phase::Starting && self.started_at.is_none()
+    /// Whether the container has not run under this shim: its first start is under way, or has
+    /// failed ([`Phase::Exited`]).
+    pub fn never_ran(&self) -> bool {
+        matches!(self.phase, Phase::Starting | Phase::Exited) && self.started_at.is_none()
     }
 }
 

@@ -367,9 +367,11 @@ fn is_parent(parent: u32, child: u32) -> bool {
 /// How long a start hangs in its supervisor: longer than a daemon that starts waits for it.
 const HANGING_START_MS: u64 = 5_000;
 
+const SAYS_SO: &str = "--volume /data busybox sh -c 'echo ran; exec sleep 1000'";
+
 /// A container `web` whose start hangs in its supervisor while the daemon is killed, and the
 /// client that has asked for it. Nothing in programs that were built for a release.
-fn with_a_start_under_way() -> Option<(Host, u32, Client)> {
+fn with_a_start_under_way(what: &str) -> Option<(Host, u32, Client)> {
     if !Host::is_wharf_or_skips(REASON) {
         return None;
     }
@@ -378,10 +380,11 @@ fn with_a_start_under_way() -> Option<(Host, u32, Client)> {
         Host::skips("fail points: programs that were built for a release have none");
         return None;
     }
-    host.create("--name web --volume /data busybox sh -c 'echo ran; exec sleep 1000'");
-    host.fail_points().arm("start.supervised", Fault::Delay(HANGING_START_MS));
+    host.docker("volume create --opt type=tmpfs --opt device=tmpfs memory").succeeds();
+    host.create(&format!("--name web {what}"));
+    host.fail_points().arm("start.log", Fault::Delay(HANGING_START_MS));
     let starting = host.spawn("start web");
-    let shim = host.fail_points().await_fired("start.supervised");
+    let shim = host.fail_points().await_fired("start.log");
     host.kill_daemon();
     host.start_daemon();
     Some((host, shim, starting))
@@ -389,7 +392,7 @@ fn with_a_start_under_way() -> Option<(Host, u32, Client)> {
 
 #[test]
 fn a_start_under_way_goes_on_without_its_daemon() {
-    let Some((host, _, starting)) = with_a_start_under_way() else { return };
+    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO) else { return };
     let container = host.container("web");
     assert_eq!(container.status(), "created", "nobody knows yet whether it will run");
     // It waits for what comes of the other one.
@@ -404,7 +407,7 @@ fn a_start_under_way_goes_on_without_its_daemon() {
 
 #[test]
 fn a_container_whose_start_is_under_way_can_be_removed_by_force() {
-    let Some((host, _, starting)) = with_a_start_under_way() else { return };
+    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO) else { return };
     host.docker("rm --force --volumes web").succeeds();
     assert_eq!(host.answer("ps --all --quiet"), "");
     starting.finish();
@@ -412,7 +415,7 @@ fn a_container_whose_start_is_under_way_can_be_removed_by_force() {
 
 #[test]
 fn a_start_whose_supervisor_and_daemon_die_has_not_been() {
-    let Some((host, shim, starting)) = with_a_start_under_way() else { return };
+    let Some((host, shim, starting)) = with_a_start_under_way(SAYS_SO) else { return };
     kill(shim);
     let container = host.container("web");
     host.docker("stop web").succeeds();
@@ -423,4 +426,31 @@ fn a_start_whose_supervisor_and_daemon_die_has_not_been() {
     assert_eq!(host.events("--filter event=die --format '{{.Action}}'"), "");
     starting.finish();
     host.docker("rm --force --volumes web").succeeds();
+}
+
+#[test]
+fn a_start_that_fails_without_its_daemon_is_no_run() {
+    let Some((host, _, starting)) = with_a_start_under_way("busybox /nosuch") else { return };
+    let container = host.container("web");
+    host.docker("stop web").succeeds();
+    assert_eq!(container.status(), "created");
+    assert_eq!(container.exit_code(), 127);
+    assert!(container.at("/State/Error").as_str().unwrap().contains("/nosuch"));
+    for event in ["start", "die", "connect", "disconnect"] {
+        assert_eq!(host.events(&format!("--filter event={event}")), "", "{event}");
+    }
+    starting.finish();
+    host.docker("rm web").succeeds();
+}
+
+#[test]
+fn the_volume_of_a_container_that_is_being_started_stays_mounted() {
+    let what = "--volume memory:/data busybox sh -c 'echo kept > /data/file; exec sleep 1000'";
+    let Some((host, _, starting)) = with_a_start_under_way(what) else { return };
+    host.docker("start web").succeeds();
+    host.container("web").exec("stat -f -c %T /data").succeeds().prints("tmpfs\n");
+    host.docker("run --rm --volume memory:/data busybox cat /data/file").prints("kept\n");
+    starting.finish();
+    host.docker("rm --force web").succeeds();
+    host.docker("volume rm memory").succeeds();
 }

@@ -42,6 +42,7 @@ impl Known {
         running: Option<&Running>,
     ) -> Vec<Missed> {
         let (started_at, finished_at, exit_code) = match running {
+            Some(running) if running.link.state.never_ran() => return Vec::new(),
             Some(running) => {
                 let state = &running.link.state;
                 let at = |nanoseconds: Option<i64>| nanoseconds.and_then(timestamp);

@@ -65,6 +65,15 @@ pub(crate) enum RecordedPhase {
 }
 
 impl Record {
+    /// A start that an earlier engine began may have failed, which its shim has noted.
+    pub(crate) fn note_failed_start(&mut self, state: &shim::protocol::State) {
+        if state.phase == shim::protocol::Phase::Exited {
+            self.exit_code = state.exit_code.unwrap_or(self.exit_code);
+            self.error = state.error.clone().unwrap_or_default();
+            self.error_hint = None;
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a record has string keys only")
     }

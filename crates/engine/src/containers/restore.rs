@@ -106,7 +106,7 @@ async fn recover_volumes(parts: &Arc<Parts>) {
     let parts = Arc::clone(parts);
     let live_users = move |parts: &Parts, name: &str| {
         let users = parts.registry.views().into_iter().filter(|view| {
-            view.state.phase.is_live()
+            (view.state.phase.is_live() || view.state.is_starting)
                 && view.mounts.iter().any(|mount| mount.name.as_deref() == Some(name))
         });
         users.map(|view| view.id.to_string()).collect()
@@ -299,7 +299,14 @@ fn bury(parts: &Parts, record: &mut Record, folder: &Path) {
             None
         }
     };
-    let Some(state) = state.filter(|state| !state.is_unstarted()) else {
+    if let Some(state) = state.as_ref().filter(|state| state.never_ran()) {
+        record.note_failed_start(state);
+        // Whoever asked for it has gone, and so may it.
+        if record.spec.remove_at_end && state.phase == shim::protocol::Phase::Exited {
+            record.phase = RecordedPhase::Removing;
+        }
+    }
+    let Some(state) = state.filter(|state| !state.never_ran()) else {
         // It died before its container ran.
         if record.phase == RecordedPhase::Live {
             record.phase = RecordedPhase::Exited;

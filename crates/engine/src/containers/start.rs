@@ -598,7 +598,7 @@ pub(super) async fn clean_up_after(
             "cannot clean up after a supervisor that died"
         ),
     }
-    if state.is_unstarted() {
+    if state.never_ran() {
         return Some(state);
     }
     if state.phase != protocol::Phase::Exited {

@@ -84,6 +84,8 @@ impl Phase {
 pub struct StateView {
     pub phase: Phase,
     /// 0 when none lives.
+    /// An earlier engine has begun to start it, and nobody knows yet what comes of that.
+    pub is_starting: bool,
     pub pid: i32,
     pub exit_code: i32,
     pub oom_killed: bool,

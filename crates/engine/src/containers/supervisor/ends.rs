@@ -185,8 +185,8 @@ impl Supervisor {
             self.watch_again();
             return false;
         };
-        if state.is_unstarted() {
-            return self.undo_start().await;
+        if state.never_ran() {
+            return self.undo_start(&state).await;
         }
         let restarts = match self.record.spec.restart {
             RestartPolicy::Always | RestartPolicy::UnlessStopped => !state.stop_requested,
@@ -212,15 +212,23 @@ impl Supervisor {
     }
 
     /// A start that an earlier engine began has come to nothing: the container is what it was.
-    async fn undo_start(&mut self) -> bool {
-        tracing::warn!(container = %self.id, "a start that an earlier daemon began was undone");
+    pub(super) async fn undo_start(&mut self, state: &protocol::State) -> bool {
+        let has_failed = state.phase == protocol::Phase::Exited;
+        tracing::warn!(
+            container = %self.id, has_failed, error = state.error,
+            "a start that an earlier daemon began has come to nothing"
+        );
         self.let_go().await;
         self.tidy().await;
+        self.record.note_failed_start(state);
+        self.record_later();
+        self.ends += 1;
         self.publish();
-        if restore::removes_itself(&self.record) {
+        if restore::removes_itself(&self.record) || has_failed && self.record.spec.remove_at_end {
             return self.remove_by_itself().await;
         }
-        if restore::wants_restart(&self.record)
+        if !has_failed
+            && restore::wants_restart(&self.record)
             && let Err(error) = self.start().await
         {
             tracing::warn!(

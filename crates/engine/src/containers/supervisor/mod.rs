@@ -184,7 +184,7 @@ impl Supervisor {
 
     /// Whether an earlier engine has begun a start of which nobody knows yet what comes.
     fn is_unstarted(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.state.is_unstarted())
+        self.link.as_ref().is_some_and(|link| link.state.never_ran())
     }
 
     /// Does one request; `true` if the container is gone.
@@ -340,7 +340,7 @@ impl Supervisor {
     /// Takes what a shim says of its container over. Until that has begun to run, it is what it
     /// was before.
     fn adopt_state(&mut self, state: &protocol::State) {
-        if state.is_unstarted() {
+        if state.never_ran() {
             return;
         }
         self.phase = match state.phase {

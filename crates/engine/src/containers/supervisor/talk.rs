@@ -100,6 +100,9 @@ impl Supervisor {
         watch: shim::client::Watch,
     ) -> bool {
         tracing::info!(container = %self.id, "the container's supervisor answers again");
+        if state.phase == protocol::Phase::Exited && state.never_ran() {
+            return self.undo_start(&state).await;
+        }
         if state.phase == protocol::Phase::Exited {
             return self.note_end(state).await;
         }

@@ -124,7 +124,8 @@ pub(super) fn view_of(
     execs: &[ExecView],
 ) -> View {
     // Of one that may never run there is nothing to be seen.
-    let link = link.filter(|link| !link.state.is_unstarted());
+    let is_starting = link.is_some_and(|link| link.state.never_ran());
+    let link = link.filter(|_| !is_starting);
     let folder = parts.settings.container_folder(id);
     let snapshot = parts.settings.data_root.join("snapshots").join(id.as_str());
     View {
@@ -137,6 +138,7 @@ pub(super) fn view_of(
         document: Arc::clone(&record.document),
         state: StateView {
             phase,
+            is_starting,
             pid: link.map_or(0, |link| link.state.pid),
             exit_code: record.exit_code,
             oom_killed: record.oom_killed,
