@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use stories::{Entry, FileSystem, Host, ImageArchive};
+use stories::{Entry, Fault, FileSystem, Host, ImageArchive};
 
 #[test]
 fn a_folder_of_the_host_is_seen_and_written() {
@@ -255,4 +255,53 @@ fn a_mount_cannot_be_led_outside_by_a_link_in_the_image() {
     host.docker("run --rm -v data:/trap/inner trap:1 touch /trap/inner/file").succeeds();
 
     assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+}
+
+#[test]
+fn a_name_may_be_as_long_as_a_file_s() {
+    let host = Host::start();
+    let name = "v".repeat(255);
+    host.docker(&format!("volume create {name}")).succeeds();
+    host.docker(&format!("run --rm --volume {name}:/data busybox touch /data/file")).succeeds();
+    host.docker(&format!("volume rm {name}")).succeeds();
+    assert_eq!(host.answer("volume ls --quiet"), "");
+}
+
+#[test]
+fn a_volume_that_is_being_removed_is_not_handed_out() {
+    if !Host::is_wharf_or_skips("dockerd cannot be made to be slow at one place") {
+        return;
+    }
+    let host = Host::builder().fail_points().start();
+    if host.fail_points().all().is_empty() {
+        return Host::skips("fail points: programs that were built for a release have none");
+    }
+    host.docker("volume create data").succeeds();
+    host.fail_points().arm("remove.volume-record", Fault::Delay(1000));
+    let removing = host.spawn("volume rm data");
+    host.fail_points().await_fired("remove.volume-record");
+    host.docker("run --name web --volume data:/data busybox touch /data/file").succeeds();
+    removing.finish().succeeds();
+    host.docker("run --rm --volume data:/data busybox ls /data").succeeds().prints("file\n");
+}
+
+#[test]
+fn a_volume_of_a_container_that_is_being_made_is_in_use() {
+    if !Host::is_wharf_or_skips("dockerd cannot be made to be slow at one place") {
+        return;
+    }
+    let host = Host::builder().fail_points().start();
+    if host.fail_points().all().is_empty() {
+        return Host::skips("fail points: programs that were built for a release have none");
+    }
+    host.docker("volume create data").succeeds();
+    host.fail_points().arm("create.resolved", Fault::Delay(1000));
+    let creating = host.spawn("create --name web --volume data:/data --volume /own busybox true");
+    host.fail_points().await_fired("create.resolved");
+    host.docker("volume rm data").fails_with(1).stderr_has("in use");
+    host.docker("volume prune --force --all").succeeds();
+    creating.finish().succeeds();
+    assert_eq!(host.answer("volume ls --quiet").lines().count(), 2);
+    host.docker("rm --volumes web").succeeds();
+    assert_eq!(host.answer("volume ls --quiet"), "data");
 }

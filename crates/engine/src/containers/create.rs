@@ -97,7 +97,7 @@ async fn make(
     request: CreateContainer,
 ) -> Result<Vec<String>, CreateError> {
     let snapshot = make_folders(parts, id, &request.image_id).await?;
-    let resolved = match mounts::resolve(parts, id, &request.spec, &snapshot).await {
+    let mut resolved = match mounts::resolve(parts, id, &request.spec, &snapshot).await {
         Ok(resolved) => resolved,
         Err(error) => {
             undo_folders(parts, id).await;
@@ -135,7 +135,7 @@ async fn make(
     if record.spec.remove_at_end
         && let Err(source) = draft::write(parts, &record)
     {
-        mounts::undo(parts, &resolved).await;
+        mounts::undo(parts, &mut resolved).await;
         undo_folders(parts, id).await;
         let path = parts.settings.container_folder(id);
         return Err(CreateError::Folder { path, source });
@@ -147,7 +147,7 @@ async fn make(
         && let Some(recording) = recording.take()
         && let Err(source) = recording.done().await
     {
-        mounts::undo(parts, &resolved).await;
+        mounts::undo(parts, &mut resolved).await;
         undo_folders(parts, id).await;
         return Err(CreateError::Record { source });
     }
@@ -155,10 +155,11 @@ async fn make(
     if recording.is_none() {
         crate::volumes::finish(parts, &resolved.made_volumes);
     } else if !resolved.made_volumes.is_empty() {
-        crate::volumes::finish_when_recorded(parts, resolved.made_volumes);
+        crate::volumes::finish_when_recorded(parts, std::mem::take(&mut resolved.made_volumes));
     }
     let attributes = record.event_attributes();
     parts.registry.insert(supervisor::spawn(parts, record, None, recording));
+    drop(resolved.reservations);
     parts.events.publish(ObjectKind::Container, "create", id.as_str(), attributes);
     tracing::debug!(container = %id, name, "a container was made");
     Ok(warnings)

@@ -17,7 +17,7 @@ use super::spec::{ContainerSpec, MountSource, MountSpec};
 use super::supervisor::blocking;
 use super::view::{MountKind, MountView};
 use crate::engine::Parts;
-use crate::volumes::{CreateVolume, VolumeView};
+use crate::volumes::{CreateVolume, Reservation, VolumeView};
 
 /// What a container mounts, and which volumes were made for it alone.
 #[derive(Debug, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Resolved {
     pub(crate) anonymous_volumes: Vec<String>,
     /// Volumes that did not exist before, to be undone if the creation fails.
     pub(crate) made_volumes: Vec<String>,
+    /// Until the container is there, which then has them in use itself.
+    pub(crate) reservations: Vec<Reservation>,
 }
 
 /// Decides every mount of a container. New volumes are made, and filled from the image.
@@ -39,14 +41,15 @@ pub(crate) async fn resolve(
     match resolve_all(parts, id, spec, snapshot, &mut resolved).await {
         Ok(()) => Ok(resolved),
         Err(error) => {
-            undo(parts, &resolved).await;
+            undo(parts, &mut resolved).await;
             Err(error)
         }
     }
 }
 
 /// Removes the volumes that were made for a container which is not to be.
-pub(crate) async fn undo(parts: &Arc<Parts>, resolved: &Resolved) {
+pub(crate) async fn undo(parts: &Arc<Parts>, resolved: &mut Resolved) {
+    resolved.reservations.clear();
     for name in &resolved.made_volumes {
         if let Err(error) = crate::volumes::remove(parts, name, true).await {
             tracing::warn!(volume = name, error = errors::chain(&error), "cannot undo a volume");
@@ -120,7 +123,7 @@ async fn volume_view(
         unreachable!("the caller has looked");
     };
     let existed = name.as_ref().is_some_and(|name| parts.volumes.get(name).is_ok());
-    let volume = crate::volumes::create_for(
+    let (volume, reservation) = crate::volumes::create_for(
         parts,
         CreateVolume {
             name: name.clone(),
@@ -131,6 +134,7 @@ async fn volume_view(
         Some(id),
     )
     .await?;
+    resolved.reservations.extend(reservation);
     if !existed {
         resolved.made_volumes.push(volume.name.clone());
     }
@@ -231,6 +235,8 @@ fn take_over_volumes(
         let other = parts.registry.find(name).map_err(CreateError::Other)?.view();
         for mount in other.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs) {
             let own = resolved.mounts.iter_mut().find(|own| same_path(&own.target, &mount.target));
+            let volume = mount.name.as_deref();
+            resolved.reservations.extend(volume.map(|name| Reservation::of(parts, name)));
             let mut taken = mount.clone();
             taken.writable &= !read_only;
             // What that one's user said of it is not said here.

@@ -78,12 +78,8 @@ fn remove_files(parts: &Parts, id: &ContainerId, name: &str) -> Result<(), Remov
 /// A volume that another container has taken over stays.
 async fn remove_anonymous_volumes(parts: &Arc<Parts>, record: &Record) -> Result<(), RemoveError> {
     for name in &record.anonymous_volumes {
-        let is_taken_over =
-            parts.registry.users_of_volume(name).iter().any(|user| user.as_str() != record.id);
-        if is_taken_over {
-            continue;
-        }
-        crate::volumes::remove_unused(parts, name).await.map_err(|source| RemoveError::Volume {
+        let removed = crate::volumes::remove_own(parts, name, &record.id).await;
+        removed.map_err(|source| RemoveError::Volume {
             name: record.name.clone(),
             source: Box::new(source),
         })?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fail_points::{Point, pass, reach};
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::mounted;
 use super::store::encode;
 use super::unfinished;
-use super::{CreateVolume, VolumeError, VolumeView};
+use super::{CreateVolume, Reservation, VolumeError, VolumeView};
 use crate::containers::{ContainerId, PruneFilter, Pruned, blocking, folder_size, random_id};
 use crate::engine::Parts;
 use crate::events::ObjectKind;
@@ -33,16 +33,16 @@ pub(crate) async fn create(
     parts: &Arc<Parts>,
     request: CreateVolume,
 ) -> Result<VolumeView, VolumeError> {
-    create_for(parts, request, None).await
+    create_for(parts, request, None).await.map(|(view, _)| view)
 }
 
 /// As [`create`], for a container that is being made: a new volume is marked as
-/// [`unfinished`](super::unfinished).
+/// [`unfinished`](super::unfinished), and a volume is in use from here on.
 pub(crate) async fn create_for(
     parts: &Arc<Parts>,
     request: CreateVolume,
     container: Option<&ContainerId>,
-) -> Result<VolumeView, VolumeError> {
+) -> Result<(VolumeView, Option<Reservation>), VolumeError> {
     let is_anonymous = request.name.as_deref().is_none_or(str::is_empty);
     let name = match request.name.filter(|name| !name.is_empty()) {
         Some(name) => name,
@@ -63,15 +63,17 @@ pub(crate) async fn create_for(
         created_at: Timestamp::now(),
         is_anonymous,
     };
+    let _turn = parts.volumes.names.turn(&name).await;
+    let reservation = container.map(|_| Reservation::of(parts, &name));
     if let Err(other) = parts.volumes.insert(view.clone()) {
-        return Ok(*other);
+        return Ok((*other, reservation));
     }
     if let Err(error) = make(parts, &view, container).await {
         parts.volumes.forget(&name);
         return Err(error);
     }
     tell(parts, "create", &name);
-    Ok(view)
+    Ok((view, reservation))
 }
 
 fn check(name: &str, driver: &str, options: &BTreeMap<String, String>) -> Result<(), VolumeError> {
@@ -95,7 +97,7 @@ async fn make(
     view: &VolumeView,
     container: Option<&ContainerId>,
 ) -> Result<(), VolumeError> {
-    let draft = unfinished::draft(parts, &view.name);
+    let draft = unfinished::draft(parts);
     let folder = parts.settings.data_root.join("volumes").join(&view.name);
     if let Err(source) = make_folders(&draft, &folder, container) {
         // It holds nothing yet.
@@ -125,34 +127,72 @@ fn make_folders(draft: &Path, folder: &Path, container: Option<&ContainerId>) ->
 /// Removes a volume that no container uses. With `force`, one that is not there is removed
 /// already.
 pub(crate) async fn remove(parts: &Arc<Parts>, name: &str, force: bool) -> Result<(), VolumeError> {
+    let turn = parts.volumes.names.turn(name).await;
     match parts.volumes.get(name) {
         Err(VolumeError::NotFound { .. }) if force => return Ok(()),
         found => found?,
     };
     let users = parts.registry.users_of_volume(name);
     if !users.is_empty() {
-        return Err(VolumeError::InUse {
-            name: name.to_owned(),
-            containers: users.iter().map(ToString::to_string).collect(),
-        });
+        let containers = users.iter().map(ToString::to_string).collect();
+        return Err(VolumeError::InUse { name: name.to_owned(), containers });
     }
-    remove_unused(parts, name).await
+    if parts.volumes.names.is_reserved(name) {
+        return Err(VolumeError::Reserved { name: name.to_owned() });
+    }
+    let removed = take_away(parts, name).await?;
+    drop(turn);
+    delete(name, removed).await
 }
 
-/// Removes a volume whose last user is on its own way out.
-pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), VolumeError> {
+/// Removes a volume that was made for one container, unless another one has taken it over.
+pub(crate) async fn remove_own(
+    parts: &Arc<Parts>,
+    name: &str,
+    container: &str,
+) -> Result<(), VolumeError> {
+    let turn = parts.volumes.names.turn(name).await;
+    let users = parts.registry.users_of_volume(name);
+    let is_taken_over = users.iter().any(|user| user.as_str() != container);
+    if is_taken_over || parts.volumes.names.is_reserved(name) {
+        return Ok(());
+    }
+    let removed = take_away(parts, name).await?;
+    drop(turn);
+    delete(name, removed).await
+}
+
+/// Removes a volume that was made for a container which never came to be.
+pub(super) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), VolumeError> {
+    let removed = take_away(parts, name).await?;
+    delete(name, removed).await
+}
+
+async fn delete(name: &str, removed: PathBuf) -> Result<(), VolumeError> {
+    let deleted = blocking(move || unfinished::delete(&removed)).await;
+    deleted.map_err(|source| VolumeError::Files { doing: "remove", name: name.to_owned(), source })
+}
+
+/// Makes it that there is no such volume any more. Gives back what is left to be deleted, which
+/// may take long.
+async fn take_away(parts: &Arc<Parts>, name: &str) -> Result<PathBuf, VolumeError> {
     let folder = parts.settings.data_root.join("volumes").join(name);
     let (volumes, volume) = (Arc::clone(parts), parts.volumes.get(name).ok());
     let files = |source| VolumeError::Files { doing: "remove", name: name.to_owned(), source };
-    let removed = unfinished::removed(parts, name);
+    let removed = unfinished::removed(parts);
     let place = removed.clone();
-    // In one step: what is left of it in between is known for what it is by its new name.
+    let own_name = name.to_owned();
+    // In one step: what is left of it in between is known for what it is by its place.
     let renamed = blocking(move || {
         // What is mounted there is not ours to remove.
         if let Some(volume) = volume {
             volumes.volumes.mounted.forget(&volume)?;
         }
-        match reach(Point::RemoveVolume).and_then(|()| fs::rename(&folder, &place)) {
+        fs::create_dir(&place)?;
+        match reach(Point::RemoveVolume)
+            .and_then(|()| fs::rename(&folder, place.join(own_name)))
+            .inspect_err(|_| drop(fs::remove_dir(&place)))
+        {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -166,9 +206,8 @@ pub(crate) async fn remove_unused(parts: &Arc<Parts>, name: &str) -> Result<(), 
         .map_err(|source| VolumeError::Record { name: name.to_owned(), source })?;
     parts.volumes.forget(name);
     pass(Point::RemoveVolumeFiles);
-    blocking(move || unfinished::delete(&removed)).await.map_err(files)?;
     tell(parts, "destroy", name);
-    Ok(())
+    Ok(removed)
 }
 
 /// Removes volumes that no container uses: anonymous ones, or (`all`) any.

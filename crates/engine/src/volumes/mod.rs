@@ -3,6 +3,7 @@
 mod changes;
 mod fill;
 mod mounted;
+mod names;
 mod store;
 mod unfinished;
 
@@ -12,8 +13,9 @@ use std::path::PathBuf;
 use errors::{Explain, Kind};
 use jiff::Timestamp;
 
-pub(crate) use changes::{create, create_for, prune, remove, remove_unused};
+pub(crate) use changes::{create, create_for, prune, remove, remove_own};
 pub(crate) use fill::fill_from_image;
+pub(crate) use names::Reservation;
 pub(crate) use store::Volumes;
 pub(crate) use unfinished::{collect, finish, finish_when_recorded, resume_removals};
 
@@ -71,6 +73,8 @@ pub enum VolumeError {
     Mount { path: PathBuf, reason: String },
     #[error("remove {name}: volume is in use - [{}]", containers.join(", "))]
     InUse { name: String, containers: Vec<String> },
+    #[error("remove {name}: volume is in use by a container that is being made")]
+    Reserved { name: String },
     #[error("cannot {doing} volume {name}")]
     Files { doing: &'static str, name: String, source: std::io::Error },
     #[error("cannot record volume {name}")]
@@ -86,7 +90,7 @@ impl Explain for VolumeError {
             | Self::InvalidOption { .. }
             | Self::MissingOption { .. }
             | Self::NoQuota { .. } => Kind::Invalid,
-            Self::InUse { .. } => Kind::Conflict,
+            Self::InUse { .. } | Self::Reserved { .. } => Kind::Conflict,
             Self::Files { .. } | Self::Record { .. } | Self::Mount { .. } => Kind::Internal,
         }
     }

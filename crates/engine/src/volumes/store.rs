@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::CONTENT;
 use super::mounted::Mounted;
+use super::names::Names;
 use super::{VolumeError, VolumeView};
 use crate::containers::MountView;
 use crate::metadata::{Metadata, VOLUMES};
@@ -18,6 +19,7 @@ use crate::settings::Settings;
 pub(crate) struct Volumes {
     by_name: RwLock<HashMap<String, VolumeView>>,
     pub(crate) mounted: Mounted,
+    pub(crate) names: Names,
 }
 
 /// A volume on disk.
@@ -55,7 +57,11 @@ impl Volumes {
                 by_name.insert(name.clone(), view(settings, unrecorded(name)));
             }
         }
-        Ok(Self { by_name: RwLock::new(by_name), mounted: Mounted::default() })
+        Ok(Self {
+            by_name: RwLock::new(by_name),
+            mounted: Mounted::default(),
+            names: Names::default(),
+        })
     }
 
     /// Mounts the volumes among a container's mounts that are to be mounted, for one user.

@@ -10,8 +10,8 @@
 //!
 //! | folder | what |
 //! |---|---|
-//! | `.new-<name>` | a volume that is being made |
-//! | `.gone-<name>.<random>` | a volume that is being removed |
+//! | `.new-<random>` | a volume that is being made |
+//! | `.gone-<random>/<name>` | a volume that is being removed |
 
 use std::collections::HashSet;
 use std::fs;
@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::remove_unused;
+use super::changes::remove_unused;
 use crate::containers::{ContainerId, blocking, random_id};
 use crate::engine::Parts;
 use crate::metadata::VOLUMES;
@@ -31,13 +31,13 @@ const NEW: &str = ".new-";
 const GONE: &str = ".gone-";
 
 /// Where a volume is made.
-pub(super) fn draft(parts: &Parts, name: &str) -> PathBuf {
-    folder_of_all(parts).join(format!("{NEW}{name}"))
+pub(super) fn draft(parts: &Parts) -> PathBuf {
+    folder_of_all(parts).join(format!("{NEW}{}", random_id()))
 }
 
-/// Where a volume goes to be removed. There may be another one of its name there still.
-pub(super) fn removed(parts: &Parts, name: &str) -> PathBuf {
-    folder_of_all(parts).join(format!("{GONE}{name}.{}", random_id()))
+/// Where a volume goes to be removed.
+pub(super) fn removed(parts: &Parts) -> PathBuf {
+    folder_of_all(parts).join(format!("{GONE}{}", random_id()))
 }
 
 /// Deletes a folder of this engine's, if it is there.
@@ -51,27 +51,30 @@ pub(super) fn delete(folder: &Path) -> io::Result<()> {
 /// Comes to the end of what an earlier engine had begun to remove, and removes what it had begun
 /// to make.
 pub(crate) async fn resume_removals(parts: &Arc<Parts>) {
-    let names = fs::read_dir(folder_of_all(parts)).into_iter().flatten();
-    for name in names.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
-        let volume = name.strip_prefix(GONE).and_then(|rest| Some(rest.rsplit_once('.')?.0));
-        if volume.is_none() && !name.starts_with(NEW) {
+    for name in names_in(&folder_of_all(parts)) {
+        let folder = folder_of_all(parts).join(&name);
+        if name.starts_with(GONE) {
+            // There may be another one of its name by now.
+            let is_gone = |volume: &String| !folder_of_all(parts).join(volume).exists();
+            for volume in names_in(&folder).into_iter().filter(is_gone) {
+                if let Err(error) = parts.metadata.remove(VOLUMES, &volume).await {
+                    let error = errors::chain(&error);
+                    tracing::error!(volume, error, "cannot forget a volume");
+                }
+                parts.volumes.forget(&volume);
+            }
+        } else if !name.starts_with(NEW) {
             continue;
         }
-        // There may be another one of its name by now.
-        if let Some(volume) = volume
-            && !folder_of_all(parts).join(volume).exists()
-        {
-            if let Err(error) = parts.metadata.remove(VOLUMES, volume).await {
-                tracing::error!(volume, error = errors::chain(&error), "cannot forget a volume");
-                continue;
-            }
-            parts.volumes.forget(volume);
-        }
-        let folder = folder_of_all(parts).join(&name);
         if let Err(error) = blocking(move || delete(&folder)).await {
             tracing::warn!(folder = name, %error, "cannot remove what is left of a volume");
         }
     }
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
 fn folder_of_all(parts: &Parts) -> PathBuf {
