@@ -364,14 +364,17 @@ fn is_parent(parent: u32, child: u32) -> bool {
     status.lines().any(|line| line == format!("PPid:\t{parent}"))
 }
 
-/// How long a start hangs in its supervisor: longer than a daemon that starts waits for it.
-const HANGING_START_MS: u64 = 5_000;
+/// How long a start hangs in its supervisor: longer than a daemon that starts waits for it,
+const A_WHILE: u64 = 5_000;
+
+/// or than anybody does.
+const FOR_EVER: u64 = 1_000_000;
 
 const SAYS_SO: &str = "--volume /data busybox sh -c 'echo ran; exec sleep 1000'";
 
 /// A container `web` whose start hangs in its supervisor while the daemon is killed, and the
 /// client that has asked for it. Nothing in programs that were built for a release.
-fn with_a_start_under_way(what: &str) -> Option<(Host, u32, Client)> {
+fn with_a_start_under_way(what: &str, millis: u64) -> Option<(Host, u32, Client)> {
     if !Host::is_wharf_or_skips(REASON) {
         return None;
     }
@@ -382,7 +385,7 @@ fn with_a_start_under_way(what: &str) -> Option<(Host, u32, Client)> {
     }
     host.docker("volume create --opt type=tmpfs --opt device=tmpfs memory").succeeds();
     host.create(&format!("--name web {what}"));
-    host.fail_points().arm("start.log", Fault::Delay(HANGING_START_MS));
+    host.fail_points().arm("start.log", Fault::Delay(millis));
     let starting = host.spawn("start web");
     let shim = host.fail_points().await_fired("start.log");
     host.kill_daemon();
@@ -392,7 +395,7 @@ fn with_a_start_under_way(what: &str) -> Option<(Host, u32, Client)> {
 
 #[test]
 fn a_start_under_way_goes_on_without_its_daemon() {
-    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO) else { return };
+    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO, A_WHILE) else { return };
     let container = host.container("web");
     assert_eq!(container.status(), "created", "nobody knows yet whether it will run");
     // It waits for what comes of the other one.
@@ -407,7 +410,7 @@ fn a_start_under_way_goes_on_without_its_daemon() {
 
 #[test]
 fn a_container_whose_start_is_under_way_can_be_removed_by_force() {
-    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO) else { return };
+    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO, FOR_EVER) else { return };
     host.docker("rm --force --volumes web").succeeds();
     assert_eq!(host.answer("ps --all --quiet"), "");
     starting.finish();
@@ -415,7 +418,7 @@ fn a_container_whose_start_is_under_way_can_be_removed_by_force() {
 
 #[test]
 fn a_start_whose_supervisor_and_daemon_die_has_not_been() {
-    let Some((host, shim, starting)) = with_a_start_under_way(SAYS_SO) else { return };
+    let Some((host, shim, starting)) = with_a_start_under_way(SAYS_SO, A_WHILE) else { return };
     kill(shim);
     let container = host.container("web");
     host.docker("stop web").succeeds();
@@ -430,7 +433,9 @@ fn a_start_whose_supervisor_and_daemon_die_has_not_been() {
 
 #[test]
 fn a_start_that_fails_without_its_daemon_is_no_run() {
-    let Some((host, _, starting)) = with_a_start_under_way("busybox /nosuch") else { return };
+    let Some((host, _, starting)) = with_a_start_under_way("busybox /nosuch", A_WHILE) else {
+        return;
+    };
     let container = host.container("web");
     host.docker("stop web").succeeds();
     assert_eq!(container.status(), "created");
@@ -446,7 +451,7 @@ fn a_start_that_fails_without_its_daemon_is_no_run() {
 #[test]
 fn the_volume_of_a_container_that_is_being_started_stays_mounted() {
     let what = "--volume memory:/data busybox sh -c 'echo kept > /data/file; exec sleep 1000'";
-    let Some((host, _, starting)) = with_a_start_under_way(what) else { return };
+    let Some((host, _, starting)) = with_a_start_under_way(what, A_WHILE) else { return };
     host.docker("start web").succeeds();
     host.container("web").exec("stat -f -c %T /data").succeeds().prints("tmpfs\n");
     host.docker("run --rm --volume memory:/data busybox cat /data/file").prints("kept\n");

@@ -172,17 +172,6 @@ pub(super) enum Message {
 }
 
 impl Message {
-    /// Whether it is what a shim says or what became of it, and not somebody's wish.
-    pub(super) fn is_of_shim(&self) -> bool {
-        matches!(
-            self,
-            Self::Shim { .. }
-                | Self::ShimGone { .. }
-                | Self::Watched { .. }
-                | Self::EndRecorded { .. }
-        )
-    }
-
     /// What happens to the container meanwhile, as in "it is being …".
     pub(super) fn doing(&self) -> &'static str {
         match self {
@@ -232,7 +221,17 @@ impl Container {
     }
 
     /// Sends a request and waits for its answer; `None` if the container is gone.
+    ///
+    /// What may become of it depends on a start that an earlier engine began, if there is one:
+    /// that is waited for, but by whoever wants the container's end.
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let mut snapshot = self.snapshot();
+        // An error means that the container is gone.
+        let _ = snapshot.wait_for(|now| !now.view.state.is_starting || now.is_gone).await;
+        self.ask_now(message).await
+    }
+
+    async fn ask_now<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.queue.send(message(reply)).await.ok()?;
         answer.await.ok()
@@ -246,7 +245,14 @@ impl Container {
         &self,
         message: impl FnOnce(Reply<T, ControlError>) -> Message,
     ) -> Result<T, ControlError> {
-        match tokio::time::timeout(TURN_PATIENCE, self.ask(message)).await {
+        self.in_time(self.ask(message)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Option<Result<T, ControlError>>>,
+    ) -> Result<T, ControlError> {
+        match tokio::time::timeout(TURN_PATIENCE, asked).await {
             Ok(answer) => answer.unwrap_or_else(|| Err(self.gone().into())),
             Err(_) => Err(ControlError::Busy {
                 id: self.id.to_string(),
@@ -350,7 +356,7 @@ impl Container {
         let view = self.view();
         let decision = decide(view.state.phase, Request::Remove { force: options.force })
             .map_err(|refusal| refuse_removal(&view, refusal))?;
-        if decision == Decision::EndFirst {
+        if decision == Decision::EndFirst || options.force && view.state.is_starting {
             self.end().await.map_err(|source| RemoveError::Kill {
                 name: view.name.clone(),
                 source: Box::new(source),
@@ -367,7 +373,7 @@ impl Container {
     }
 
     async fn end(&self) -> Result<(), ControlError> {
-        match self.ask_control(|reply| Message::End { reply }).await {
+        match self.in_time(self.ask_now(|reply| Message::End { reply })).await {
             Ok(Some(ending)) => self.await_end(ending).await,
             Ok(None) | Err(ControlError::Lookup(LookupError::NotFound { .. })) => Ok(()),
             Err(error) => Err(error),

@@ -397,6 +397,11 @@ fn end_orphan(folder: &Path) {
             while let Ok(Some(_)) = watch.next_event() {}
         }
     }
+    if shim::client::is_alive(folder)
+        && let Err(error) = shim::client::kill(folder)
+    {
+        tracing::warn!(%error, "cannot end a supervisor without a record");
+    }
     if let Err(error) = shim::client::clean_up(folder) {
         tracing::warn!(error = errors::chain(&error), "cannot end a container without a record");
     }

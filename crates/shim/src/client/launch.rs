@@ -17,7 +17,7 @@ use crate::protocol::{Answer, AttachOptions, Failure, Launch, Request, State, fi
 
 /// How long a container may take to start. Hooks and slow disks take their time; beyond this
 /// something hangs, and whoever waits should know.
-const LAUNCH_DEADLINE: Duration = Duration::from_secs(120);
+pub const LAUNCH_DEADLINE: Duration = Duration::from_secs(120);
 
 /// The program to run as shim. Clones share the process that shims are forked from.
 #[derive(Debug, Clone)]

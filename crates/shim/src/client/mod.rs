@@ -6,6 +6,7 @@
 
 mod cleanup;
 mod connection;
+mod kill;
 mod launch;
 mod lock;
 mod nursery;
@@ -15,7 +16,8 @@ use std::path::Path;
 
 pub use cleanup::{CleanUpError, CleanedUp, clean_up};
 pub use connection::{CallError, ConnectError, Connection, Watch, connect, connect_within};
-pub use launch::{LaunchError, Launched, Program, StartDescriptors, launch};
+pub use kill::kill;
+pub use launch::{LAUNCH_DEADLINE, LaunchError, Launched, Program, StartDescriptors, launch};
 pub use lock::is_held as is_alive;
 pub use nursery::Shim;
 

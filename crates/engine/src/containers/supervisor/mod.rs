@@ -17,7 +17,6 @@ mod health;
 pub(super) mod talk;
 mod tell;
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,8 +103,6 @@ pub(crate) struct Supervisor {
     queue: mpsc::Sender<Message>,
     requests: mpsc::Receiver<Message>,
     doing: Doing,
-    /// What was asked while nobody knew what becomes of a start that an earlier engine began.
-    parked: VecDeque<Message>,
 }
 
 /// Gives a container its owner. A running one comes with what `start` (or a restore) made, one
@@ -145,44 +142,33 @@ pub(crate) fn spawn(
         queue: queue.clone(),
         requests,
         doing: doing.clone(),
-        parked: VecDeque::new(),
     };
     if let Some(running) = running {
         supervisor.take_over(running);
     }
+    supervisor.rest();
     tokio::spawn(supervisor.run());
     Container::new(id, queue, snapshot, doing)
 }
 
 impl Supervisor {
     async fn run(mut self) {
-        while let Some(message) = self.next_message().await {
+        while let Some(message) = self.requests.recv().await {
             self.doing.set(Some(message.doing()));
             if self.handle(message).await {
                 break;
             }
-            self.doing.set(self.is_unstarted().then_some("started"));
+            self.rest();
         }
     }
 
-    /// What is to be done next. While it is open whether the container runs, only its shim is
-    /// heard; everything else comes in its turn after that.
-    async fn next_message(&mut self) -> Option<Message> {
-        loop {
-            if !self.is_unstarted()
-                && let Some(message) = self.parked.pop_front()
-            {
-                return Some(message);
-            }
-            let message = self.requests.recv().await?;
-            if !self.is_unstarted() || message.is_of_shim() {
-                return Some(message);
-            }
-            self.parked.push_back(message);
-        }
+    /// Does nothing, until somebody asks.
+    fn rest(&self) {
+        self.doing.set(self.is_unstarted().then_some("started"));
     }
 
-    /// Whether an earlier engine has begun a start of which nobody knows yet what comes.
+    /// Whether an earlier engine has begun a start of which nobody knows yet what comes. Nobody
+    /// asks anything meanwhile ([`Container`] waits), unless it is to be ended.
     fn is_unstarted(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.state.never_ran())
     }
@@ -410,6 +396,10 @@ impl Supervisor {
 
     async fn end(&mut self) -> Result<Option<Ending>, ControlError> {
         self.record.was_stopped = true;
+        if self.is_unstarted() {
+            self.kill_starting_shim().await;
+            return Ok(Some(Ending { ends_before: self.ends, patience: Some(KILL_PATIENCE) }));
+        }
         if !self.phase.is_live() {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use shim::client::{CallError, ConnectError};
+use shim::client::{CallError, ConnectError, LAUNCH_DEADLINE};
 use shim::protocol::{self, Answer, Failure, FailureKind};
 use tokio::sync::mpsc;
 
@@ -90,6 +90,16 @@ impl Supervisor {
         // One that starts its container answers after that, and all that is asked waits for it.
         let pause = if self.is_unstarted() { Duration::ZERO } else { SILENCE_PAUSE };
         tokio::spawn(find_again(link.folder.clone(), self.queue.clone(), self.generation, pause));
+        if self.is_unstarted() {
+            tokio::spawn(end_late_start(link.folder.clone(), self.queue.clone()));
+        }
+    }
+
+    /// A start that is not wanted any more, or that takes for ever, ends with its shim.
+    pub(super) async fn kill_starting_shim(&self) {
+        let Some(link) = &self.link else { return };
+        let folder = link.folder.clone();
+        blocking(move || kill_starting(&folder)).await;
     }
 
     /// A shim answers again. It may have come to its end meanwhile; `true` if the container is
@@ -149,6 +159,24 @@ async fn find_again(
 /// What can be known of a shim's container without the shim: what it wrote down last.
 pub(crate) fn silent_state(folder: &Path) -> protocol::State {
     shim::client::last_state(folder).ok().flatten().unwrap_or_else(protocol::State::starting)
+}
+
+/// Gives a start that an earlier engine began as long as this engine would give its own.
+async fn end_late_start(folder: PathBuf, queue: mpsc::Sender<Message>) {
+    tokio::time::sleep(LAUNCH_DEADLINE).await;
+    if !queue.is_closed() && silent_state(&folder).never_ran() {
+        tracing::error!(
+            folder = %folder.display(), seconds = LAUNCH_DEADLINE.as_secs(),
+            "a start that an earlier daemon began takes too long, and is given up"
+        );
+        blocking(move || kill_starting(&folder)).await;
+    }
+}
+
+fn kill_starting(folder: &Path) {
+    if let Err(error) = shim::client::kill(folder) {
+        tracing::error!(folder = %folder.display(), %error, "cannot end a supervisor");
+    }
 }
 
 /// Passes what a shim tells on to its container's owner, until the shim leaves.
