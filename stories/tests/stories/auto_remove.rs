@@ -1,6 +1,6 @@
 //! `--rm`: the container goes with its end, whatever that is.
 
-use stories::{Host, eventually};
+use stories::{Fault, Host, eventually};
 
 #[track_caller]
 fn is_gone(host: &Host) {
@@ -83,4 +83,19 @@ fn one_that_comes_back_by_itself_cannot_go() {
         "Restart policy cannot be updated because AutoRemove is enabled for the container",
     );
     host.docker("rm --force web").succeeds();
+}
+
+#[test]
+fn one_that_cannot_be_removed_keeps_nobody_waiting() {
+    if !Host::is_wharf_or_skips("dockerd has no such points") {
+        return;
+    }
+    let host = Host::builder().fail_points().start();
+    if host.fail_points().all().is_empty() {
+        return Host::skips("fail points: programs that were built for a release have none");
+    }
+    host.fail_points().arm("remove.folder", Fault::Error);
+    host.docker("run --rm --name web busybox true").fails().stderr_has("remove.folder");
+    assert_eq!(host.container("web").status(), "dead");
+    host.docker("rm web").succeeds();
 }

@@ -30,7 +30,8 @@ pub(crate) fn wait_for(
                         !now.view.state.phase.is_live() || now.ends > ends_before
                     }
                     WaitCondition::NextExit => now.ends > ends_before,
-                    WaitCondition::Removed => false,
+                    // As far as it will go.
+                    WaitCondition::Removed => now.view.state.phase == Phase::Dead,
                 }
         };
         // An error means that the container's owner is gone, and so is the container.
