@@ -1,7 +1,8 @@
 //! Signals: sent on to the container, or the end of this program with the terminal restored.
 
 use std::process;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use docker_api::client::{Client, Request, escape};
@@ -38,8 +39,12 @@ const FORWARDED: &[(i32, &str)] = &[
 /// Signals that end this program when nobody else is told of them.
 const ENDING: &[i32] = &[SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
+/// How many of them may be on their way to a container at once. If its engine does not take even
+/// these, the next one ends this program; it does so, too, once one could not be sent.
+const UNDELIVERED_MAX: u32 = 2;
+
 /// Who is told of signals.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Proxy {
     /// The container that gets them.
     pub(crate) container: Option<String>,
@@ -57,28 +62,59 @@ pub(crate) fn forward(client: Arc<Client>, proxy: Proxy) -> std::io::Result<()> 
         caught.push(SIGWINCH);
     }
     let mut signals = Signals::new(caught)?;
+    let (sender, to_send) = mpsc::channel();
+    let undelivered = Arc::new(AtomicU32::new(0));
+    {
+        let (proxy, undelivered) = (proxy.clone(), Arc::clone(&undelivered));
+        // By itself: an engine that does not answer must not keep the next signal from being seen.
+        thread::Builder::new().name("signals-sent".to_owned()).spawn(move || {
+            for signal in to_send {
+                send(signal, &client, &proxy, &undelivered);
+            }
+        })?;
+    }
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            handle(signal, &client, &proxy);
+            heed(signal, &proxy, &undelivered);
+            // Whoever sends them lives as long as this program.
+            let _ = sender.send(signal);
         }
     })?;
     Ok(())
 }
 
-fn handle(signal: i32, client: &Client, proxy: &Proxy) {
+/// Ends this program, if that is what the signal has to do: nobody else is told of it, or nobody
+/// was of so many before.
+fn heed(signal: i32, proxy: &Proxy, undelivered: &AtomicU32) {
+    if !ENDING.contains(&signal) {
+        return;
+    }
+    let before = undelivered.fetch_add(1, Ordering::SeqCst);
+    if proxy.container.is_none() || before >= UNDELIVERED_MAX {
+        raw::restore();
+        process::exit(128 + signal);
+    }
+}
+
+fn send(signal: i32, client: &Client, proxy: &Proxy, undelivered: &AtomicU32) {
     if signal == SIGWINCH {
         if let Some(resize) = &proxy.resize {
             resize.now(client);
         }
         return;
     }
-    let Some(container) = &proxy.container else {
-        raw::restore();
-        process::exit(128 + signal);
-    };
-    if let Some((_, name)) = FORWARDED.iter().find(|(number, _)| *number == signal) {
-        let path = format!("/containers/{}/kill", escape(container));
+    let Some(container) = &proxy.container else { return };
+    let Some((_, name)) = FORWARDED.iter().find(|(number, _)| *number == signal) else { return };
+    let path = format!("/containers/{}/kill", escape(container));
+    match client.run(Request::post(path).query("signal", name)) {
+        Err(error) if error.status().is_none() => {
+            undelivered.store(UNDELIVERED_MAX, Ordering::SeqCst);
+            eprint!(
+                "cannot send SIG{name} to container {container}: {error}\r\n\
+                 It runs on. Another signal ends this client alone.\r\n"
+            );
+        }
         // One that has just ended needs no signal any more.
-        let _ = client.run(Request::post(path).query("signal", name));
+        Ok(()) | Err(_) => undelivered.store(0, Ordering::SeqCst),
     }
 }
