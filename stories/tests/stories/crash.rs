@@ -225,6 +225,25 @@ fn a_run_in_the_foreground_hears_its_exit_code_from_the_next_daemon() {
 }
 
 #[test]
+fn a_run_in_the_foreground_can_be_left_when_no_daemon_answers() {
+    if !Host::is_wharf_or_skips(REASON) || !Host::has_own_client_or_skips() {
+        return;
+    }
+    let host = Host::start();
+    let client = host.spawn("run --name web busybox sh -c 'echo here; exec sleep 1000'");
+    client.shows("here\n");
+
+    host.kill_daemon();
+    client.signal(Signal::INT);
+    client.complains_of("Another signal ends this client alone");
+    client.signal(Signal::INT);
+    client.finish().fails_with(130);
+
+    host.start_daemon();
+    assert_eq!(host.container("web").status(), "running");
+}
+
+#[test]
 fn a_container_whose_supervisor_is_killed_is_dead_with_a_reason() {
     if !Host::is_wharf_or_skips("dockerd has no supervisor of its own") {
         return;
@@ -458,4 +477,38 @@ fn the_volume_of_a_container_that_is_being_started_stays_mounted() {
     starting.finish();
     host.docker("rm --force web").succeeds();
     host.docker("volume rm memory").succeeds();
+}
+
+#[test]
+fn who_joins_a_container_that_is_being_started_waits_for_it() {
+    let Some((host, _, starting)) = with_a_start_under_way(SAYS_SO, A_WHILE) else { return };
+    host.docker("run --rm --network container:web busybox true").succeeds();
+    starting.finish();
+    host.docker("rm --force --volumes web").succeeds();
+}
+
+#[test]
+fn a_container_that_hangs_at_its_start_does_not_keep_the_daemon_from_answering() {
+    if !Host::is_wharf_or_skips(REASON) {
+        return;
+    }
+    let host = Host::builder().fail_points().start();
+    if host.fail_points().all().is_empty() {
+        return Host::skips("fail points: programs that were built for a release have none");
+    }
+    host.run("--name hanging --restart always busybox sleep 1000");
+    host.run("--name web --restart always busybox sleep 1000");
+    host.stop_daemon();
+    host.shims().into_iter().for_each(kill);
+    eventually("the supervisors' end", || host.shims().is_empty().then_some(()));
+    host.fail_points().arm("start.supervised", Fault::Delay(FOR_EVER));
+
+    host.start_daemon();
+    let states = || {
+        let status = |name| host.container(name).status();
+        [status("hanging"), status("web")]
+    };
+    eventually("one of them to run", || states().contains(&"running".to_owned()).then_some(()));
+    assert!(states().contains(&"exited".to_owned()), "the other one hangs");
+    host.shims().into_iter().for_each(kill);
 }

@@ -225,10 +225,15 @@ impl Container {
     /// What may become of it depends on a start that an earlier engine began, if there is one:
     /// that is waited for, but by whoever wants the container's end.
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        self.await_begun_start().await;
+        self.ask_now(message).await
+    }
+
+    /// Waits until it is clear what becomes of a start that an earlier engine began.
+    pub(super) async fn await_begun_start(&self) {
         let mut snapshot = self.snapshot();
         // An error means that the container is gone.
         let _ = snapshot.wait_for(|now| !now.view.state.is_starting || now.is_gone).await;
-        self.ask_now(message).await
     }
 
     async fn ask_now<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {

@@ -41,6 +41,10 @@ const SHIM_PATIENCE_MAX: Duration = Duration::from_secs(1);
 const SHIMS_PATIENCE: Duration = Duration::from_secs(3);
 const SHIM_PATIENCE_MIN: Duration = Duration::from_millis(50);
 
+/// How long an engine that starts waits for the containers that start with it, as Docker's does,
+/// whose users count on them. One that hangs is no reason not to answer for all the others.
+const STARTS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a container that nobody knows may take for each step of its end.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -97,7 +101,13 @@ pub(crate) async fn restore(parts: &Arc<Parts>) -> Result<(), MetadataError> {
         }
     }
     super::resume_after_crash(parts).await;
-    super::start_order::start_all(parts, to_start).await;
+    let starts = {
+        let parts = Arc::clone(parts);
+        tokio::spawn(async move { super::start_order::start_all(&parts, to_start).await })
+    };
+    if tokio::time::timeout(STARTS_PATIENCE, starts).await.is_err() {
+        tracing::warn!("containers are still being started");
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use super::record::Record;
 use super::spec::{IpcMode, NetworkMode, PidMode, RestartPolicy};
 use super::supervisor::{Running, ShimLink, blocking};
 use super::view::Phase;
-use super::{ContainerId, mounts};
+use super::{ContainerId, mounts, start_order};
 use crate::engine::Parts;
 use crate::logs;
 use crate::runtimes::{Runtime, RuntimeProgram, foreign_program};
@@ -84,6 +84,11 @@ const CDI_DRIVER: &str = "cdi";
 /// Finds what other containers give to this one. They have to run.
 async fn join(parts: &Arc<Parts>, record: &Record) -> Result<Joined, StartError> {
     let spec = &record.spec;
+    for name in start_order::needed(spec) {
+        if let Ok(container) = parts.registry.find(name) {
+            container.await_begun_start().await;
+        }
+    }
     let mut joined = Joined::default();
     if let NetworkMode::Container(name) = &spec.network.mode {
         let container = parts

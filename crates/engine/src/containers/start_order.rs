@@ -79,7 +79,7 @@ fn needs_of(parts: &Parts, containers: &[Container]) -> Needs {
 }
 
 /// The containers, by name or id, that one with this spec cannot start without.
-fn needed(spec: &ContainerSpec) -> Vec<&str> {
+pub(super) fn needed(spec: &ContainerSpec) -> Vec<&str> {
     let mut needed = Vec::new();
     if let NetworkMode::Container(other) = &spec.network.mode {
         needed.push(other.as_str());
