@@ -123,7 +123,11 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
     ] {
         std::fs::create_dir_all(&path).map_err(|source| OpenError::Folder { path, source })?;
     }
-    let metadata = Metadata::open(Arc::clone(&database))
+    let path = settings.data_root.join("events");
+    let events = Events::open(&path).map_err(|source| OpenError::Folder { path, source })?;
+    let events = Arc::new(events);
+    let told = Arc::clone(&events);
+    let metadata = Metadata::open(Arc::clone(&database), move || told.settle())
         .map_err(|source| OpenError::Metadata { path: settings.data_root.clone(), source })?;
     let images = images::Store::open(&settings.data_root, database)
         .map_err(|source| OpenError::Images { source })?;
@@ -131,8 +135,6 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         .map_err(|source| OpenError::Network { source })?;
     let volumes =
         Volumes::open(&settings, &metadata).map_err(|source| OpenError::Volumes { source })?;
-    let path = settings.data_root.join("events");
-    let events = Events::open(&path).map_err(|source| OpenError::Folder { path, source })?;
     let shims = shim::client::Program::new(settings.shim_program.clone());
     shims.warm_up().map_err(|source| OpenError::Shims { source })?;
     Ok(Parts {
@@ -143,7 +145,7 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         networks,
         volumes,
         registry: Registry::default(),
-        events: Arc::new(events),
+        events,
         readers: Readers::default(),
     })
 }

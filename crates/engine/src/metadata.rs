@@ -3,6 +3,9 @@
 //! A durable commit costs one disk flush whatever it holds, so writes that arrive while one
 //! is under way go into the next together. Who must not answer before the disk has it awaits
 //! [`Metadata::put`]; who need not calls [`Metadata::put_later`].
+//!
+//! What was told of is written before what is recorded of it, so that a daemon that is killed
+//! in between tells of it again, or knows that it need not, but never forgets it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -69,13 +72,17 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    pub(crate) fn open(database: Arc<Database>) -> Result<Self, MetadataError> {
+    /// Before each commit the writer calls `before`.
+    pub(crate) fn open(
+        database: Arc<Database>,
+        before: impl Fn() + Send + 'static,
+    ) -> Result<Self, MetadataError> {
         let (writes, receiver) = channel();
         let writer = Arc::clone(&database);
         thread::Builder::new()
             .name("metadata".to_owned())
             .stack_size(256 << 10)
-            .spawn(move || write_all(&writer, &receiver))
+            .spawn(move || write_all(&writer, &receiver, before))
             .map_err(|error| MetadataError::Write { reason: error.to_string().into() })?;
         Ok(Self { database, writes })
     }
@@ -154,10 +161,11 @@ impl Metadata {
 }
 
 /// The writer's life: everything that waits goes into one commit.
-fn write_all(database: &Database, writes: &Receiver<Write>) {
+fn write_all(database: &Database, writes: &Receiver<Write>, before: impl Fn()) {
     while let Ok(first) = writes.recv() {
         let mut batch = vec![first];
         batch.extend(writes.try_iter());
+        before();
         let result = commit(database, &batch).map_err(|error| Arc::from(error.to_string()));
         if let Err(reason) = &result {
             tracing::error!(%reason, records = batch.len(), "cannot write to the database");
@@ -188,7 +196,7 @@ mod tests {
 
     fn metadata(folder: &std::path::Path) -> Metadata {
         let database = Database::create(folder.join("metadata.redb")).unwrap();
-        Metadata::open(Arc::new(database)).unwrap()
+        Metadata::open(Arc::new(database), || ()).unwrap()
     }
 
     #[tokio::test]

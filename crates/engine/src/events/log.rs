@@ -73,19 +73,11 @@ impl Log {
         let start = previous.as_ref().map_or(0, Segment::end);
         let file = open_current(folder)?;
         let length = whole_lines(&file)?;
-        file.set_len(length)?;
+        if length != file.metadata()?.len() {
+            file.set_len(length)?;
+        }
         let current = Segment { file: file.into(), start, length };
         Ok(Self { folder: folder.to_owned(), previous, current, is_failing: false })
-    }
-
-    /// Where the oldest event begins.
-    pub(super) fn start(&self) -> u64 {
-        self.previous.as_ref().unwrap_or(&self.current).start
-    }
-
-    /// Where the next event will begin.
-    pub(super) fn end(&self) -> u64 {
-        self.current.end()
     }
 
     /// Writes an event and says where it ends. A failure costs the past, and not the present:
@@ -96,7 +88,7 @@ impl Log {
         match self.write(&line) {
             Ok(()) => {
                 self.is_failing = false;
-                Some(self.end())
+                Some(self.current.end())
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
@@ -140,7 +132,7 @@ impl Log {
         Ok(())
     }
 
-    /// What is there now, to be read without the log's lock. It stays readable when the files
+    /// What is there now, to be read beside whoever writes. It stays readable when the files
     /// change.
     pub(super) fn reader(&self) -> Reader {
         Reader { segments: self.previous.iter().chain([&self.current]).cloned().collect() }
@@ -168,12 +160,22 @@ fn whole_lines(file: &File) -> io::Result<u64> {
 }
 
 /// Reads a log as it was at one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Reader {
     segments: Vec<Segment>,
 }
 
 impl Reader {
+    /// Where the oldest event begins.
+    pub(super) fn start(&self) -> u64 {
+        self.segments.first().map_or(0, |segment| segment.start)
+    }
+
+    /// Where the next event will begin.
+    pub(super) fn end(&self) -> u64 {
+        self.segments.last().map_or(0, Segment::end)
+    }
+
     /// Some events from a position on that are not older than `since`, and where to go on.
     /// Without events, that is the end.
     pub(super) fn read(&self, mut position: u64, since: Option<Timestamp>) -> (Vec<Event>, u64) {

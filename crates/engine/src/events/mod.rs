@@ -1,29 +1,35 @@
 //! What happened, told to whoever listens, and kept for whoever asks later.
 //!
 //! An event is written to the [`log`] before anybody hears of it, so that what was told
-//! outlives this process. Nobody waits for the disk: the kernel has it then, and only a crash
-//! of the whole host can lose the last seconds.
+//! outlives this process: the kernel has it then, and only a crash of the whole host can lose
+//! the last seconds. A thread of its own does that (the [`writer`]), so that whoever has
+//! something to tell never waits for the disk, not even for one that answers no more.
 //!
 //! Listeners get events as they come from a queue that they share. One who is too slow for
 //! it goes on from the log ([`Subscription`]), which costs him time and nobody else memory.
 
 mod log;
 mod subscription;
+mod writer;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
 
 use log::Log;
 pub use subscription::{Past, Subscription};
+use writer::Writer;
 
 /// Events that a listener may fall behind before he goes on from the log.
 const BACKLOG_LENGTH: usize = 256;
+
+/// How long anybody waits until what was told is written.
+const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,9 @@ pub struct Event {
     /// Where it ends in the log; `None` if it could not be written.
     #[serde(skip)]
     pub(crate) position: Option<u64>,
+    /// Counts what this engine tells.
+    #[serde(skip)]
+    pub(crate) number: u64,
 }
 
 /// What an event is about.
@@ -85,26 +94,23 @@ impl Event {
             attributes,
             run: None,
             position: None,
+            number: 0,
         }
+    }
+
+    fn stamp(&mut self) {
+        self.at = Timestamp::now();
     }
 }
 
 /// Everybody's events.
 #[derive(Debug)]
-pub(crate) struct Events {
-    log: Mutex<Log>,
-    sender: broadcast::Sender<Arc<Event>>,
-}
+pub(crate) struct Events(Writer);
 
 impl Events {
     /// Opens what earlier engines have kept in `folder`.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
-        let log = Mutex::new(Log::open(folder)?);
-        Ok(Self { log, sender: broadcast::channel(BACKLOG_LENGTH).0 })
-    }
-
-    fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        Writer::start(Log::open(folder)?).map(Self)
     }
 
     /// Tells something that happens now.
@@ -119,40 +125,35 @@ impl Events {
     }
 
     /// As [`publish`](Self::publish), of an event that says more.
-    pub(crate) fn publish_now(&self, mut event: Event) {
-        let mut log = self.log();
-        // Stamped under the lock, so that the order of events is the order of their times.
-        event.at = Timestamp::now();
-        self.tell(&mut log, event);
+    pub(crate) fn publish_now(&self, event: Event) {
+        // Stamped as it takes its place, so that the order of events is that of their times.
+        self.0.push(event, Event::stamp);
     }
 
     /// Tells something that happened while nobody was there to tell it, with its own time.
     pub(crate) fn publish_late(&self, at: Timestamp, event: Event) {
-        let event = Event { at, ..event };
-        self.tell(&mut self.log(), event);
-    }
-
-    fn tell(&self, log: &mut Log, mut event: Event) {
-        event.position = log.append(&event);
-        // Nobody listening is not an error.
-        let _ = self.sender.send(Arc::new(event));
+        self.0.push(Event { at, ..event }, |_| ());
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>, past: Past) -> Subscription {
-        let log = self.log();
-        let receiver = self.sender.subscribe();
-        Subscription::new(Arc::clone(self), receiver, past, log.start(), log.end())
+        Subscription::new(Arc::clone(self), self.0.listen(), past)
     }
 
     /// How many listen at present.
     pub(crate) fn listeners(&self) -> usize {
-        self.sender.receiver_count()
+        self.0.listeners()
     }
 
-    /// The beginnings and ends of runs that have been told: container, action, time.
+    /// Blocks until everything that was told is written, or at least tried, but not for ever.
+    pub(crate) fn settle(&self) {
+        self.0.settle(WRITE_PATIENCE);
+    }
+
+    /// The beginnings and ends of runs that have been told: container, action, time. Reads the
+    /// disk.
     pub(crate) fn told_runs(&self) -> HashSet<(String, String, Timestamp)> {
-        let reader = self.log().reader();
-        reader.runs()
+        self.settle();
+        self.0.reader().runs()
     }
 }
 
