@@ -1,6 +1,6 @@
 //! Answers: JSON, nothing, or a stream.
 
-use std::convert::Infallible;
+use std::io;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -12,7 +12,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 /// The body of an answer.
-pub(crate) type Answer = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Answer = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A status and nothing else.
 pub(crate) fn status_only(status: StatusCode) -> Response<Answer> {
@@ -47,7 +47,16 @@ pub(crate) fn stream(
     content_type: &'static str,
     pieces: impl Stream<Item = Bytes> + Send + 'static,
 ) -> Response<Answer> {
-    let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+    long_stream(content_type, pieces.map(Ok))
+}
+
+/// As [`stream`]. A body that breaks off takes its connection with it, so that nobody takes it
+/// for whole.
+pub(crate) fn long_stream(
+    content_type: &'static str,
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Response<Answer> {
+    let frames = pieces.map(|piece| piece.map(Frame::data));
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
     set_content_type(&mut response, content_type);
     response
@@ -68,7 +77,7 @@ fn encode<T: Serialize + ?Sized>(document: &T) -> Bytes {
 }
 
 fn body(bytes: Bytes) -> Answer {
-    Full::new(bytes).boxed_unsync()
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn set_content_type(response: &mut Response<Answer>, value: &'static str) {

@@ -10,11 +10,13 @@ use docker_api::containers::{ALL_XATTRS, FileMode, PATH_STAT_HEADER, PathStat};
 use engine::containers::{CopyIn, FilesError};
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 
 use crate::handlers::streams;
 use crate::http::{
-    Answer, ApiError, Frames, Request, blocking_writer, drain, share_of_long_bodies, status_only,
-    stream as answer_stream,
+    Answer, ApiError, Frames, Request, blocking_writer, drain, long_stream, share_of_long_bodies,
+    status_only,
 };
 use crate::show::time_text;
 
@@ -38,7 +40,7 @@ pub(crate) async fn read(request: Request) -> Result<Response<Answer>, ApiError>
     let found = in_time(LOOKING_PATIENCE, &request.name, &shown, looking).await?;
     let found = found.with_all_xattrs(request.query.flag(ALL_XATTRS));
     let (mut writer, pieces) = blocking_writer();
-    let mut response = answer_stream("application/x-tar", pieces);
+    let mut response = long_stream("application/x-tar", pieces);
     tell(&mut response, &found.stat);
     let name = request.name;
     tokio::task::spawn_blocking(move || {
@@ -67,7 +69,14 @@ pub(crate) async fn write(request: Request) -> Result<Response<Answer>, ApiError
         return Err(refused);
     }
     let body = Arc::new(Mutex::new(frames));
-    let copied = engine.copy_in(&request.name, &path, options, Shared(Arc::clone(&body))).await;
+    let progress = Arc::new(Progress::default());
+    let reader = Shared { body: Arc::clone(&body), progress: Arc::clone(&progress) };
+    let (name, shown) = (request.name.clone(), path.clone());
+    let copying = tokio::spawn(async move { engine.copy_in(&name, &path, options, reader).await });
+    let Some(copied) = progress.watch(LOOKING_PATIENCE, copying).await else {
+        return Err(no_answer(LOOKING_PATIENCE, &request.name, &shown));
+    };
+    let copied = copied.map_err(|error| ApiError::internal(error.to_string()))?;
     if copied.is_err()
         && let Some(body) = Arc::into_inner(body)
     {
@@ -95,19 +104,69 @@ async fn in_time<T: Send + 'static>(
     match tokio::time::timeout(patience, looking).await {
         Ok(Ok(found)) => Ok(found?),
         Ok(Err(error)) => Err(ApiError::internal(error.to_string())),
-        Err(_) => Err(ApiError::unavailable(format!(
-            "the file system that {path} of container {container} is on has not answered for {} s",
-            patience.as_secs()
-        ))),
+        Err(_) => Err(no_answer(patience, container, path)),
     }
 }
 
+fn no_answer(patience: Duration, container: &str, path: &str) -> ApiError {
+    ApiError::unavailable(format!(
+        "the file system that {path} of container {container} is on has not answered for {} s",
+        patience.as_secs()
+    ))
+}
+
 /// A body that is read by one, and drained by another if the first gives up.
-struct Shared(Arc<Mutex<Frames>>);
+struct Shared {
+    body: Arc<Mutex<Frames>>,
+    progress: Arc<Progress>,
+}
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).read(buffer)
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        self.progress.of_client(|| body.read(buffer))
+    }
+}
+
+/// Since when what was uploaded is being written; nothing while the client is waited for, which
+/// has a patience of its own.
+struct Progress(Mutex<Option<Instant>>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Instant::now())))
+    }
+}
+
+impl Progress {
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn of_client<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.set(None);
+        let done = wait();
+        self.set(Some(Instant::now()));
+        done
+    }
+
+    /// Waits until something is written, but not if for as long as `patience` no step of it comes
+    /// to an end. The thread that writes cannot be called back: it keeps what it has.
+    async fn watch<T>(
+        &self,
+        patience: Duration,
+        mut writing: JoinHandle<T>,
+    ) -> Option<Result<T, JoinError>> {
+        loop {
+            let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = since.unwrap_or_else(Instant::now) + patience;
+            if since.is_some() && until <= Instant::now() {
+                return None;
+            }
+            if let Ok(written) = tokio::time::timeout_at(until, &mut writing).await {
+                return Some(written);
+            }
+        }
     }
 }
 
@@ -137,6 +196,24 @@ fn tell(response: &mut Response<Answer>, stat: &engine::containers::PathStat) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_writes_has_to_come_along_and_who_sends_may_take_its_time() {
+        let patience = Duration::from_millis(10);
+        let progress = Progress::default();
+        let stuck = tokio::spawn(std::future::pending::<()>());
+        assert!(progress.watch(patience, stuck).await.is_none());
+
+        // Now the client is waited for, which takes longer.
+        progress.set(None);
+        let slow = tokio::spawn(tokio::time::sleep(10 * patience));
+        assert!(progress.watch(patience, slow).await.is_some());
+
+        // And then what it sent is written again.
+        progress.of_client(|| assert!(progress.0.lock().unwrap().is_none()));
+        let stuck = tokio::spawn(std::future::pending::<()>());
+        assert!(progress.watch(patience, stuck).await.is_none());
+    }
 
     #[tokio::test]
     async fn a_file_system_that_does_not_answer_costs_a_share_and_not_the_asker() {

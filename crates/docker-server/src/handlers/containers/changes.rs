@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::handlers::images::named;
 use crate::handlers::streams;
-use crate::http::{Answer, ApiError, Request, blocking_writer, json, stream as answer_stream};
+use crate::http::{Answer, ApiError, Request, blocking_writer, json, long_stream};
 use crate::product::VERSION;
 use crate::show::container_inspect;
 
@@ -44,7 +44,7 @@ pub(crate) async fn export(request: Request) -> Result<Response<Answer>, ApiErro
             tracing::warn!("Error exporting container {name}: {}", errors::chain(&error));
         }
     });
-    Ok(answer_stream("application/octet-stream", pieces))
+    Ok(long_stream("application/octet-stream", pieces))
 }
 
 pub(crate) async fn commit(mut request: Request) -> Result<Response<Answer>, ApiError> {

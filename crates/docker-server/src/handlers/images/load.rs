@@ -10,9 +10,7 @@ use images::{LoadProgress, Loaded};
 use tokio::sync::mpsc;
 
 use super::{blocking, publish};
-use crate::http::{
-    Answer, ApiError, Frames, Request, blocking_writer, json_stream, stream as answer_stream,
-};
+use crate::http::{Answer, ApiError, Frames, Request, blocking_writer, json_stream, long_stream};
 
 /// Messages that wait for a slow client before the work waits as well.
 const MESSAGES_WAITING_MAX: usize = 64;
@@ -158,5 +156,5 @@ pub(crate) async fn save(request: Request) -> Result<Response<Answer>, ApiError>
             Ok(()) => drop(flushed),
         }
     });
-    Ok(answer_stream("application/x-tar", pieces))
+    Ok(long_stream("application/x-tar", pieces))
 }
