@@ -60,7 +60,7 @@ enum State {
 
 impl JsonFile {
     pub(super) fn plain(file: File, path: &Path) -> io::Result<Self> {
-        let jumps = read_jumps(path, inode(&file)?);
+        let jumps = read_jumps(path, &file)?;
         Ok(Self::new(State::Plain(file), path, jumps))
     }
 
@@ -209,14 +209,17 @@ struct Line {
 
 /// The beginning of a line before which every line is earlier than `since`, near the first
 /// that is not; `end` if there is none. Both `start` and `end` are beginnings of lines.
+///
+/// Between lines there may be garbage of any length, which has to be read to be passed over.
 fn bisect(file: &File, start: u64, end: u64, since: i64) -> io::Result<u64> {
     let (mut low, mut high) = (start, end);
     while high - low > BISECT_BYTES_MIN {
         let middle = low + (high - low) / 2;
         match line_after(file, middle, high)? {
             Some(line) if line.time < since => low = line.end,
-            Some(line) => high = line.start,
-            None => high = middle,
+            // Not the line's beginning: there may be garbage before it, which would be halved
+            // and read again and again.
+            Some(_) | None => high = middle,
         }
     }
     // The rest, line by line.
@@ -241,8 +244,10 @@ fn line_after(file: &File, position: u64, end: u64) -> io::Result<Option<Line>> 
 fn line_from(file: &File, mut start: u64, end: u64) -> io::Result<Option<Line>> {
     while start < end {
         let Some(feed) = find_line_feed(file, start, end)? else { break };
-        let mut bytes = vec![0; (feed - start) as usize];
-        file.read_exact_at(&mut bytes, start)?;
+        // The end of garbage may be a line: whoever wrote it did not know what it follows.
+        let from = start.max(feed.saturating_sub(LINE_BYTES_MAX as u64));
+        let mut bytes = vec![0; (feed - from) as usize];
+        file.read_exact_at(&mut bytes, from)?;
         if let Some(time) = time_of(&bytes) {
             return Ok(Some(Line { start, end: feed + 1, time }));
         }
@@ -252,11 +257,11 @@ fn line_from(file: &File, mut start: u64, end: u64) -> io::Result<Option<Line>> 
 }
 
 fn find_line_feed(file: &File, position: u64, end: u64) -> io::Result<Option<u64>> {
-    let mut size = PROBE_BYTES;
+    let mut bytes = vec![0; PROBE_BYTES];
     let mut from = position;
-    while from < end && (from - position) < LINE_BYTES_MAX as u64 {
-        let mut bytes = vec![0; size.min((end - from) as usize)];
-        let count = read_at(file, &mut bytes, from)?;
+    while from < end {
+        let wanted = bytes.len().min(usize::try_from(end - from).unwrap_or(usize::MAX));
+        let count = read_at(file, &mut bytes[..wanted], from)?;
         if count == 0 {
             return Ok(None);
         }
@@ -264,7 +269,7 @@ fn find_line_feed(file: &File, position: u64, end: u64) -> io::Result<Option<u64
             return Ok(Some(from + index as u64));
         }
         from += count as u64;
-        size = READ_BYTES;
+        bytes.resize(READ_BYTES, 0);
     }
     Ok(None)
 }
@@ -352,21 +357,31 @@ fn extra_time(extra: &[u8]) -> Option<i64> {
 }
 
 /// What was noted of a file. None is the rule.
-fn read_jumps(path: &Path, inode: u64) -> Vec<u64> {
+fn read_jumps(path: &Path, file: &File) -> io::Result<Vec<u64>> {
     let mut name = path.as_os_str().to_owned();
     name.push(".jumps");
     let mut text = String::new();
     if File::open(name).and_then(|mut file| file.read_to_string(&mut text)).is_err() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let own = text.lines().filter_map(|line| {
-        let (of, position) = line.split_once(' ')?;
-        (of.parse() == Ok(inode)).then(|| position.parse().ok())?
-    });
-    let mut jumps: Vec<u64> = own.collect();
-    // An inode number may be used again, after the notes of an older file.
+    let own = inode(file)?;
+    let of_inode = text.lines().filter_map(|line| line.split_once(' '));
+    let of_inode: Vec<&str> =
+        of_inode.filter(|(of, _)| of.parse() == Ok(own)).map(|(_, noted)| noted).collect();
+    if of_inode.is_empty() {
+        return Ok(Vec::new());
+    }
+    let first = line_from(file, 0, file.metadata()?.len())?.map(|line| line.time);
+    // An inode number may have been that of an older file, which began with another time. What
+    // earlier writers noted does not say.
+    let position = |noted: &str| match noted.split_once(' ') {
+        Some((position, time)) if time.parse().ok() == first => position.parse().ok(),
+        Some(_) => None,
+        None => noted.parse().ok(),
+    };
+    let mut jumps: Vec<u64> = of_inode.into_iter().filter_map(position).collect();
     jumps.sort_unstable();
-    jumps
+    Ok(jumps)
 }
 
 /// A line as it is in the file.
@@ -455,6 +470,55 @@ mod tests {
         let (texts, kept) = read_all(&mut file);
         assert_eq!(texts, ["c"]);
         assert!(kept <= LINE_BYTES_MAX, "{kept}");
+    }
+
+    #[test]
+    fn a_time_is_found_behind_garbage() {
+        use std::io::Seek as _;
+        let line = |second: u32| {
+            let (minute, second) = (second / 60, second % 60);
+            format!(
+                "{{\"log\":\"{minute}:{second}\",\"time\":\"2026-01-02T03:{minute:02}:{second:02}Z\"}}\n"
+            )
+        };
+        let lines = |range: std::ops::Range<u32>| range.map(line).collect::<String>();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let mut writer = File::create(&path).unwrap();
+        writer.write_all(lines(0..1000).as_bytes()).unwrap();
+        let garbage_end = writer.stream_position().unwrap() + (24 << 20);
+        writer.set_len(garbage_end).unwrap();
+        writer.seek(io::SeekFrom::End(0)).unwrap();
+        writer.write_all(b"\n").unwrap();
+        writer.write_all(lines(1000..2000).as_bytes()).unwrap();
+
+        for second in [0_u32, 500, 999, 1000, 1500, 1999] {
+            let since = nanoseconds("2026-01-02T03:00:00Z".parse().unwrap())
+                + i64::from(second) * SLACK_NANOSECONDS;
+            let mut file = JsonFile::plain(File::open(&path).unwrap(), &path).unwrap();
+            file.seek_time(since).unwrap();
+            let (texts, _) = read_all(&mut file);
+            let text = |second: u32| format!("{}:{}", second / 60, second % 60);
+            // One second of slack, and not all that is before.
+            let expected: Vec<_> = (second.saturating_sub(1)..2000).map(text).collect();
+            assert_eq!(texts, expected, "since {second}");
+        }
+    }
+
+    #[test]
+    fn what_was_noted_of_an_older_file_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let line =
+            |second: u32| format!("{{\"log\":\"\",\"time\":\"2026-01-02T03:04:0{second}Z\"}}\n");
+        std::fs::write(&path, [line(5), line(6)].concat()).unwrap();
+        let file = File::open(&path).unwrap();
+        let own = inode(&file).unwrap();
+        let first = nanoseconds("2026-01-02T03:04:05Z".parse().unwrap());
+        let notes =
+            format!("{own} 30 {}\n{own} 20 {first}\n{own} 10\n1 5\n1 6 {first}\n", first - 1);
+        std::fs::write(path.with_extension("jumps"), notes).unwrap();
+        assert_eq!(read_jumps(&path, &file).unwrap(), [10, 20]);
     }
 
     #[test]

@@ -237,6 +237,31 @@ fn a_clock_that_was_set_back_hides_nothing() {
 }
 
 #[test]
+fn a_number_without_a_file_is_a_hole_only_before_one_that_has_one() {
+    for format in FORMATS {
+        let writer = Writer::new(format);
+        let log = writer.log();
+        let packed = format.packed_extension();
+        let check = |present: &[&str], absent: &[&str], expected: bool| {
+            for extension in present {
+                File::create(format!("{}{extension}", log.path.display())).unwrap();
+            }
+            for extension in absent {
+                std::fs::remove_file(format!("{}{extension}", log.path.display())).unwrap();
+            }
+            assert_eq!(log.has_hole(), expected, "{format:?}: {present:?} and not {absent:?}");
+        };
+        check(&[], &[], false);
+        check(&["", ".1"], &[], false);
+        // The first is being renamed, and has been packed.
+        check(&[".2"], &[".1"], true);
+        check(&[&format!(".1{packed}")], &[], false);
+        check(&[".4"], &[], true);
+        check(&[".3"], &[], false);
+    }
+}
+
+#[test]
 fn what_comes_after_a_file_is_found_by_its_inode_or_its_time() {
     for format in FORMATS {
         let writer = three_files(format, true);

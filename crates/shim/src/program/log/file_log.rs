@@ -21,8 +21,8 @@ pub(super) trait Format {
     /// Goes on with a file of `size` bytes; says how many of them belong to whole entries.
     fn resume(&mut self, file: &File, size: u64) -> io::Result<u64>;
 
-    /// The next entry is the first of a file.
-    fn begin_file(&mut self);
+    /// The next entry is the first of a file, which is the live one of these.
+    fn begin_file(&mut self, files: &Files);
 
     /// Adds an entry to a batch that will be written at `position`.
     fn push(&mut self, source: Source, entry: &Entry<'_>, batch: &mut Vec<u8>, position: u64);
@@ -83,7 +83,7 @@ impl<F: Format> FileLog<F> {
         self.flush();
         // If it fails, the log goes on in the file that is too large.
         if self.files.rotate().is_ok() {
-            self.format.begin_file();
+            self.format.begin_file(&self.files);
             let from = self.postponed.map_or(self.last_time, |(from, _)| from);
             self.postponed = Some((from, self.last_time.saturating_add(1)));
         }

@@ -14,7 +14,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -69,6 +69,14 @@ impl Files {
 
     pub(super) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Of every file that is not packed.
+    pub(super) fn inodes(&self) -> Vec<u64> {
+        let rotated =
+            (1..self.settings.files_max).map(|number| numbered(&self.settings.path, number, ""));
+        let paths = std::iter::once(self.settings.path.clone()).chain(rotated);
+        paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.ino())).collect()
     }
 
     /// Bytes in the live file.
@@ -248,7 +256,7 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

@@ -2,9 +2,12 @@
 //!
 //! Whoever looks for a time in such a file bisects it, for lines are in the order of their
 //! times. They are not when the clock is set back. Where that happened is noted beside the log,
-//! in `<name>.jumps`: a line with the file's inode number and the offset from which times are
-//! in order again.
+//! in `<name>.jumps`: a line with the file's inode number, the offset from which times are in
+//! order again, and the time of the file's first line. An inode number may be used again for a
+//! later file, which then begins otherwise; and a rotation drops what was noted of files that
+//! are gone.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -12,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::Source;
 use super::file_log::Format;
-use super::files::FILE_MODE;
+use super::files::{FILE_MODE, Files, ignore_missing};
 use super::json_text;
 use super::lines::Entry;
 use super::pack::Packing;
@@ -89,7 +92,10 @@ impl Format for JsonFile {
         Ok(whole)
     }
 
-    fn begin_file(&mut self) {}
+    fn begin_file(&mut self, files: &Files) {
+        // What is left too long costs a reader time, and hides nothing.
+        let _ = forget_jumps(files.path(), &files.inodes());
+    }
 
     fn push(&mut self, source: Source, entry: &Entry<'_>, batch: &mut Vec<u8>, position: u64) {
         self.watch_clock(entry.unix_nanoseconds, position + batch.len() as u64);
@@ -117,16 +123,60 @@ impl Format for JsonFile {
 }
 
 fn note_jumps(path: &Path, file: &File, jumps: &[u64]) -> io::Result<()> {
-    let inode = file.metadata()?.ino();
-    let text: String = jumps.iter().map(|position| format!("{inode} {position}\n")).collect();
-    let mut name = path.as_os_str().to_owned();
-    name.push(".jumps");
+    let metadata = file.metadata()?;
+    let inode = metadata.ino();
+    // Older readers know lines without it only, but one that reads this as well is at hand.
+    let first = first_time(file, metadata.len())?.map_or(String::new(), |time| format!(" {time}"));
+    let text: String =
+        jumps.iter().map(|position| format!("{inode} {position}{first}\n")).collect();
     OpenOptions::new()
         .append(true)
         .create(true)
         .mode(FILE_MODE)
-        .open(PathBuf::from(name))?
+        .open(notes(path))?
         .write_all(text.as_bytes())
+}
+
+/// Drops what was noted of files that are not among these.
+fn forget_jumps(path: &Path, inodes: &[u64]) -> io::Result<()> {
+    let path = notes(path);
+    let text = match std::fs::read_to_string(&path) {
+        // So it is nearly always.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        text => text?,
+    };
+    let is_kept = |line: &&str| {
+        let inode = line.split(' ').next().and_then(|inode| inode.parse().ok());
+        inode.is_some_and(|inode| inodes.contains(&inode))
+    };
+    let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
+    if kept.len() == text.len() {
+        return Ok(());
+    }
+    if kept.is_empty() {
+        return ignore_missing(std::fs::remove_file(path));
+    }
+    // In one step, for somebody may be reading.
+    let mut next = path.clone().into_os_string();
+    next.push(".next");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    options.open(&next)?.write_all(kept.as_bytes())?;
+    std::fs::rename(next, path)
+}
+
+fn notes(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".jumps");
+    name.into()
+}
+
+/// The time of a file's first line.
+fn first_time(file: &File, size: u64) -> io::Result<Option<i64>> {
+    let mut bytes = vec![0; usize::try_from(size.min(LINE_BYTES_MAX)).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, 0)?;
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    Ok(time_in(&bytes[..end]))
 }
 
 /// Where the last whole line of a file ends.
@@ -139,10 +189,15 @@ fn end_of_lines(file: &File, size: u64) -> io::Result<u64> {
 
 /// The time of the last of a file's lines, which all are whole.
 pub(super) fn last_time(file: &File, size: u64) -> io::Result<Option<i64>> {
-    const KEY: &[u8] = b"\"time\":\"";
     let (_, bytes) = read_end(file, size)?;
-    let found = bytes.windows(KEY.len()).rposition(|window| window == KEY);
-    Ok(found.and_then(|index| json_text::parse_time(&bytes[index + KEY.len()..])))
+    Ok(time_in(&bytes))
+}
+
+/// The last time in some lines.
+fn time_in(bytes: &[u8]) -> Option<i64> {
+    const KEY: &[u8] = b"\"time\":\"";
+    let index = bytes.windows(KEY.len()).rposition(|window| window == KEY)?;
+    json_text::parse_time(&bytes[index + KEY.len()..])
 }
 
 fn read_end(file: &File, size: u64) -> io::Result<(u64, Vec<u8>)> {

@@ -9,6 +9,7 @@ use shim::local_log::{BLOCK_BYTES, BlockHeader, Decoded, HEADER_BYTES, RawEntry}
 
 use super::Source;
 use super::file_log::Format;
+use super::files::Files;
 use super::lines::Entry;
 use super::pack::Packing;
 
@@ -82,7 +83,7 @@ impl Format for Local {
         Ok(0)
     }
 
-    fn begin_file(&mut self) {
+    fn begin_file(&mut self, _: &Files) {
         self.entries = 0;
     }
 

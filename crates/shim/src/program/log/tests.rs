@@ -324,7 +324,25 @@ fn a_clock_that_is_set_back_is_noted() {
     log.write(Source::Stdout, b"one\ntwo\n");
     let noted = std::fs::read_to_string(folder.path().join("log.jumps")).unwrap();
     let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
-    assert_eq!(noted, format!("{inode} {}\n", line.len()));
+    let first = 7_952_342_400_000_000_000_i64;
+    assert_eq!(noted, format!("{inode} {} {first}\n", line.len()));
+}
+
+#[test]
+fn what_was_noted_goes_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, notes) = (folder.path().join(NAME), folder.path().join("log.jumps"));
+    let mut log = Kind::JsonFile.open(folder.path(), Some(1), 3);
+    log.write(Source::Stdout, b"one\n");
+    let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
+    std::fs::write(&notes, format!("1 9\n{inode} 5 7\n")).unwrap();
+    // Each line fills a file: the first is now the second of three, and then the third.
+    for line in ["two\n", "three\n"] {
+        log.write(Source::Stdout, line.as_bytes());
+        assert_eq!(std::fs::read_to_string(&notes).unwrap(), format!("{inode} 5 7\n"));
+    }
+    log.write(Source::Stdout, b"four\n");
+    assert!(!notes.exists());
 }
 
 proptest! {
