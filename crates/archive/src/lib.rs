@@ -12,6 +12,7 @@
 
 pub mod author;
 pub mod builder;
+pub mod descent;
 pub mod entry;
 pub mod extract;
 pub mod header;

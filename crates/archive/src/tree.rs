@@ -6,19 +6,20 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read as _, Write};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::author::Author;
+use crate::descent::{Descent, Next};
 use crate::entry::Kind;
 use crate::node::{self, Node, Xattrs};
 use crate::place;
 
 /// The kernel's `PATH_MAX`, less the NUL: nobody can name what has a longer path, but somebody
-/// can make it, folder by folder. Each folder on the way costs a descriptor and its whole path,
-/// so that this also bounds how many descriptors (half as many) and how much memory a tree takes.
+/// can make it, folder by folder. Each folder on the way costs its whole path, so that this also
+/// bounds how much memory a tree takes.
 pub const PATH_LENGTH_MAX: usize = 4095;
 
 /// Bytes read from a file at a time.
@@ -55,14 +56,6 @@ impl<W> std::fmt::Debug for TreeWriter<'_, W> {
     }
 }
 
-/// A folder whose content is being written.
-struct Level {
-    folder: OwnedFd,
-    path: Vec<u8>,
-    /// In reverse order.
-    names: Vec<Vec<u8>>,
-}
-
 impl<'a, W: Write> TreeWriter<'a, W> {
     pub fn new(output: W, xattrs: Xattrs, hides: Hides<'a>) -> Self {
         Self {
@@ -82,17 +75,22 @@ impl<'a, W: Write> TreeWriter<'a, W> {
 
     /// Writes everything in a folder, under its path in the archive.
     pub fn add_content(&mut self, top: &Node, path: &[u8]) -> Result<(), TreeError> {
-        let mut levels = vec![open_level(top, path.to_vec())?];
-        while let Some(level) = levels.last_mut() {
-            let Some(name) = level.names.pop() else {
-                levels.pop();
-                continue;
+        let (folder, names) = list(top, path)?;
+        let mut descent = Descent::new([Some(folder)], names);
+        loop {
+            let next = descent.advance();
+            let next = next.map_err(|error| cannot_read(&below(path, descent.path()), error))?;
+            let (name, from_top) = match next {
+                Some(Next::Name { name, path }) => (name, path),
+                Some(Next::Left) => continue,
+                None => return Ok(()),
             };
-            let path = below(&level.path, &name);
+            let path = below(path, &from_top);
             if path.len() > PATH_LENGTH_MAX {
                 return Err(TreeError::TooDeep { path: text(&path) });
             }
-            let node = match Node::open(level.folder.as_fd(), &name) {
+            let folder = descent.folder(0).expect("it is where the name is from");
+            let node = match Node::open(folder, &name) {
                 Ok(node) => node,
                 // It was there when the folder was listed, and is no more.
                 Err(Errno::NOENT) => continue,
@@ -100,10 +98,10 @@ impl<'a, W: Write> TreeWriter<'a, W> {
             };
             self.add_node(&node, &path)?;
             if node.is_folder() && !(self.hides)(&node) {
-                levels.push(open_level(&node, path)?);
+                let (folder, names) = list(&node, &path)?;
+                descent.enter(from_top, [Some(folder)], names);
             }
         }
-        Ok(())
     }
 
     /// Writes one file, link or folder, without what is in the latter.
@@ -163,12 +161,12 @@ fn below(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder == b"/" { [b"/", name].concat() } else { place::join(folder, name) }
 }
 
-fn open_level(node: &Node, path: Vec<u8>) -> Result<Level, TreeError> {
-    let cannot = |error| cannot_read(&path, error);
+/// Opens a folder, and lists it.
+fn list(node: &Node, path: &[u8]) -> Result<(OwnedFd, Vec<Vec<u8>>), TreeError> {
+    let cannot = |error| cannot_read(path, error);
     let folder = node.list().map_err(cannot)?;
-    let mut names = node::names(&folder).map_err(cannot)?;
-    names.reverse();
-    Ok(Level { folder, path, names })
+    let names = node::names(&folder).map_err(cannot)?;
+    Ok((folder, names))
 }
 
 fn cannot_read(path: &[u8], source: io::Error) -> TreeError {
@@ -191,9 +189,12 @@ pub fn nothing(_: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use rustix::fs::{Mode, OFlags};
 
     use super::*;
+    use crate::descent::OPEN_FOLDERS_MAX;
 
     /// Folders within folders, made as only descriptors can.
     fn nest(top: BorrowedFd<'_>, name: &str, depth: usize) {
@@ -212,6 +213,66 @@ mod tests {
         let mut writer = TreeWriter::new(Vec::new(), Xattrs::Portable, &nothing);
         writer.add_content(&top(handle.as_fd()).unwrap(), b"top")?;
         Ok(writer.finish().unwrap())
+    }
+
+    fn open_descriptors() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    #[test]
+    fn a_deep_tree_takes_few_descriptors_and_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = std::fs::File::open(folder.path()).unwrap();
+        nest(handle.as_fd(), "x", 1500);
+        // Found on the way back, long after the folder was closed.
+        let path = |depth: usize| folder.path().join(["x"].repeat(depth).join("/"));
+        for depth in [1, 40, 700, 1500] {
+            std::fs::write(path(depth).join("z"), "").unwrap();
+        }
+        let before = open_descriptors();
+        let most = std::cell::Cell::new(0);
+        let hides = |_: &Node| {
+            most.set(most.get().max(open_descriptors()));
+            false
+        };
+        let mut writer = TreeWriter::new(Vec::new(), Xattrs::Portable, &hides);
+        writer.add_content(&top(handle.as_fd()).unwrap(), b"top").unwrap();
+        let archive = writer.finish().unwrap();
+
+        let mut reader = crate::reader::Reader::new(&archive[..], crate::reader::NoTape);
+        let mut depths = Vec::new();
+        let mut folders = 0;
+        while let Some(entry) = reader.next_entry().unwrap() {
+            match entry.kind {
+                Kind::Directory => folders += 1,
+                _ => depths.push(entry.path.iter().filter(|byte| **byte == b'/').count() - 1),
+            }
+        }
+        assert_eq!((folders, depths), (1500, vec![1500, 700, 40, 1]));
+        assert!(most.get() < before + OPEN_FOLDERS_MAX + 10, "{} after {before}", most.get());
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_meanwhile_has_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = std::fs::File::open(folder.path()).unwrap();
+        nest(handle.as_fd(), "x", 100);
+        let path = |depth: usize| folder.path().join(["x"].repeat(depth).join("/"));
+        std::fs::write(path(5).join("z"), "").unwrap();
+        std::fs::write(path(1).join("z"), "").unwrap();
+        let seen = std::cell::Cell::new(0);
+        let hides = |_: &Node| {
+            seen.set(seen.get() + 1);
+            if seen.get() == 100 {
+                std::fs::rename(path(3), folder.path().join("moved")).unwrap();
+            }
+            false
+        };
+        let mut writer = TreeWriter::new(Vec::new(), Xattrs::Portable, &hides);
+        writer.add_content(&top(handle.as_fd()).unwrap(), b"top").unwrap();
+        let archive = writer.finish().unwrap();
+        let names = archive.windows(8).filter(|window| window == b"top/x/z\0").count();
+        assert_eq!(names, 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::Command;
 use archive::entry::Kind;
 use archive::reader::{NoTape, Reader};
 
+use super::walk::{self, Found, Visitor};
 use super::{ChangeKind, list, write_layer};
 use crate::snapshots::Snapshot;
 
@@ -180,6 +181,36 @@ fn renamed_folders_and_files_without_content_are_whole_in_the_layer() {
     let expected =
         ["C /etc", "C /etc/a", "D /keep", "A /moved", "A /moved/sub", "A /moved/sub/k", "C /text"];
     assert_eq!(stage.listed(), expected);
+}
+
+#[test]
+fn deep_folders_take_few_descriptors() {
+    struct Counting {
+        seen: usize,
+        open_max: usize,
+    }
+    impl Visitor for Counting {
+        fn visit(&mut self, _: &[u8], _: &Found<'_>) -> Result<(), archive::tree::TreeError> {
+            self.seen += 1;
+            self.open_max = self.open_max.max(open_descriptors());
+            Ok(())
+        }
+
+        fn leave(&mut self) {}
+    }
+    fn open_descriptors() -> usize {
+        fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+    let deep = "for n in $(seq 500); do mkdir x; echo >x/z; cd -P x; done";
+    // The same in the layers below, so that both are walked through.
+    let stage = Stage::new(deep);
+    shell(&stage.snapshot.upper, deep);
+    let before = open_descriptors();
+    let mut counting = Counting { seen: 0, open_max: 0 };
+    walk::walk(&stage.snapshot, &mut counting).unwrap();
+    assert_eq!(counting.seen, 1000);
+    let most = 2 * archive::descent::OPEN_FOLDERS_MAX + 10;
+    assert!(counting.open_max < before + most, "{} after {before}", counting.open_max);
 }
 
 #[test]

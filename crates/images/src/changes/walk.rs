@@ -2,8 +2,9 @@
 
 use std::cell::OnceCell;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use archive::descent::{Descent, Next};
 use archive::node::{self, Node, Xattrs};
 use archive::place;
 use archive::tree::{PATH_LENGTH_MAX, TreeError};
@@ -43,13 +44,14 @@ pub(super) trait Visitor {
     fn leave(&mut self);
 }
 
-/// A folder that is being walked through.
+/// A folder that is to be walked through next.
 struct Level {
     path: Vec<u8>,
-    folder: OwnedFd,
-    below: Option<OwnedFd>,
-    /// In reverse order.
+    /// The container's own, and that of the layers below.
+    folders: [Option<OwnedFd>; 2],
     names: Vec<Vec<u8>>,
+    /// It is not at its path among the container's own.
+    is_elsewhere: bool,
 }
 
 struct Walk<'a> {
@@ -64,35 +66,42 @@ pub(super) fn walk(snapshot: &Snapshot, visitor: &mut dyn Visitor) -> Result<(),
     let upper = view::open_folder(&snapshot.upper).map_err(ChangesError::Open)?;
     let top = Node::open(upper.as_fd(), b".").map_err(|error| ChangesError::Open(error.into()))?;
     let walk = Walk { snapshot, merged: OnceCell::new() };
-    let mut levels = vec![level(Vec::new(), &top, below)?];
-    while let Some(level) = levels.last_mut() {
-        let Some(name) = level.names.pop() else {
-            levels.pop();
-            if !levels.is_empty() {
+    let first = level(Vec::new(), &top, below, false)?;
+    let mut descent = Descent::new(first.folders, first.names);
+    loop {
+        let next = descent.advance();
+        let next = next.map_err(|error| cannot_read(descent.path(), error))?;
+        let (name, path) = match next {
+            Some(Next::Name { name, path }) => (name, path),
+            Some(Next::Left) => {
                 visitor.leave();
+                continue;
             }
-            continue;
+            None => return Ok(()),
         };
-        let path = place::join(&level.path, &name);
         if path.len() > PATH_LENGTH_MAX {
             let path = String::from_utf8_lossy(&path).into_owned();
             return Err(TreeError::TooDeep { path }.into());
         }
-        let node = match Node::open(level.folder.as_fd(), &name) {
+        let folder = descent.folder(0).expect("it is where the name is from");
+        let node = match Node::open(folder, &name) {
             Ok(node) => node,
             // A container that runs may have removed it meanwhile.
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(cannot_read(&path, error.into()).into()),
         };
-        let below = match &level.below {
+        let below = match descent.folder(1) {
             Some(folder) => find(folder, &name).map_err(|error| cannot_read(&path, error))?,
             None => None,
         };
-        if let Some(next) = walk.look(path, &node, below.as_ref(), visitor)? {
-            levels.push(next);
+        match walk.look(path, &node, below.as_ref(), visitor)? {
+            Some(next) if next.is_elsewhere => {
+                descent.enter_elsewhere(next.path, next.folders, next.names);
+            }
+            Some(next) => descent.enter(next.path, next.folders, next.names),
+            None => {}
         }
     }
-    Ok(())
 }
 
 impl Walk<'_> {
@@ -139,7 +148,7 @@ impl Walk<'_> {
             None => (Found::Added(node), None),
         };
         visitor.visit(&path, &found)?;
-        level(path, node, next).map(Some)
+        level(path, node, next, notes.is_partial).map(Some)
     }
 
     /// A file as an overlay shows it.
@@ -160,16 +169,20 @@ impl Walk<'_> {
     }
 }
 
-fn level(path: Vec<u8>, node: &Node, below: Option<OwnedFd>) -> Result<Level, TreeError> {
+fn level(
+    path: Vec<u8>,
+    node: &Node,
+    below: Option<OwnedFd>,
+    is_elsewhere: bool,
+) -> Result<Level, TreeError> {
     let cannot = |error| cannot_read(&path, error);
     let folder = node.list().map_err(cannot)?;
-    let mut names = node::names(&folder).map_err(cannot)?;
-    names.reverse();
-    Ok(Level { path, folder, below, names })
+    let names = node::names(&folder).map_err(cannot)?;
+    Ok(Level { path, folders: [Some(folder), below], names, is_elsewhere })
 }
 
-fn find(folder: &OwnedFd, name: &[u8]) -> io::Result<Option<Node>> {
-    match Node::open(folder.as_fd(), name) {
+fn find(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Node>> {
+    match Node::open(folder, name) {
         // A single layer is looked at as it is, with its whiteouts.
         Ok(node) => Ok(Some(node).filter(|node| !is_whiteout(node))),
         Err(Errno::NOENT) => Ok(None),
