@@ -100,46 +100,80 @@ pub fn open_at(
     Err(Errno::AGAIN)
 }
 
+/// The names of a path that is gone along by hand, and those of the symlinks on it.
+#[derive(Debug)]
+pub struct Way {
+    ahead: VecDeque<Vec<u8>>,
+    symlinks_left: usize,
+}
+
+/// A step on a [`Way`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    Up,
+    Down(Vec<u8>),
+}
+
+impl Way {
+    pub fn new(path: &[u8], symlinks_max: usize) -> Self {
+        let mut way = Self { ahead: VecDeque::new(), symlinks_left: symlinks_max };
+        way.prepend(path);
+        way
+    }
+
+    /// Goes on along the target of a symlink, which was the last step. Says whether that is from
+    /// the root, or fails if there were too many.
+    pub fn follow(&mut self, target: &[u8]) -> Result<bool, Errno> {
+        self.symlinks_left = self.symlinks_left.checked_sub(1).ok_or(Errno::LOOP)?;
+        self.prepend(target);
+        Ok(target.starts_with(b"/"))
+    }
+
+    fn prepend(&mut self, path: &[u8]) {
+        for name in path.rsplit(|byte| *byte == b'/') {
+            self.ahead.push_front(name.to_vec());
+        }
+    }
+}
+
+impl Iterator for Way {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        loop {
+            match self.ahead.pop_front()? {
+                name if name.is_empty() || name == b"." => {}
+                name if name == b".." => return Some(Step::Up),
+                name => return Some(Step::Down(name)),
+            }
+        }
+    }
+}
+
 /// Goes to a folder step by step, following symlinks by hand.
 fn walk(root: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
-    let split = |path: &[u8]| -> Vec<Vec<u8>> {
-        path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
-    };
-    let mut way: Vec<OwnedFd> = Vec::new();
-    let mut ahead: VecDeque<Vec<u8>> = split(path).into();
-    let mut symlinks = 0;
-    while let Some(name) = ahead.pop_front() {
-        match name.as_slice() {
-            b"" | b"." => continue,
-            b".." => {
-                way.pop().ok_or(Errno::XDEV)?;
-                continue;
-            }
-            _ => {}
-        }
-        let here = way.last().map_or(root, AsFd::as_fd);
+    let mut folders: Vec<OwnedFd> = Vec::new();
+    let mut way = Way::new(path, SYMLINKS_MAX);
+    while let Some(step) = way.next() {
+        let Step::Down(name) = step else {
+            folders.pop().ok_or(Errno::XDEV)?;
+            continue;
+        };
+        let here = folders.last().map_or(root, AsFd::as_fd);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let next = rustix::fs::openat(here, name.as_slice(), flags, Mode::empty())?;
         match file_type(next.as_fd())? {
-            FileType::Directory => way.push(next),
+            FileType::Directory => folders.push(next),
             FileType::Symlink => {
-                symlinks += 1;
-                if symlinks > SYMLINKS_MAX {
-                    return Err(Errno::LOOP.into());
-                }
                 let target = rustix::fs::readlinkat(&next, "", Vec::new())?;
-                let target = target.as_bytes();
-                if target.starts_with(b"/") {
-                    way.clear();
-                }
-                for name in split(target).into_iter().rev() {
-                    ahead.push_front(name);
+                if way.follow(target.as_bytes())? {
+                    folders.clear();
                 }
             }
             _ => return Err(Errno::NOTDIR.into()),
         }
     }
-    match way.pop() {
+    match folders.pop() {
         Some(descriptor) => Ok(descriptor),
         None => Ok(open_at(root, b".", FOLDER, ResolveFlags::BENEATH)?),
     }
@@ -185,6 +219,18 @@ mod tests {
         check("..", None);
         check("a/../../b", None);
         check("/../a", None);
+    }
+
+    #[test]
+    fn a_way_goes_on_along_symlinks_but_not_for_ever() {
+        let down = |name: &str| Some(Step::Down(name.into()));
+        let mut way = Way::new(b"/a/./../link//b", 2);
+        assert_eq!([way.next(), way.next(), way.next()], [down("a"), Some(Step::Up), down("link")]);
+        assert_eq!(way.follow(b"c/d"), Ok(false));
+        assert_eq!([way.next(), way.next()], [down("c"), down("d")]);
+        assert_eq!(way.follow(b"/"), Ok(true));
+        assert_eq!([way.next(), way.next()], [down("b"), None]);
+        assert_eq!(way.follow(b"e"), Err(Errno::LOOP));
     }
 
     #[test]

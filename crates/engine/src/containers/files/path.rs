@@ -1,10 +1,9 @@
 //! Finding things in a container by their path.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use archive::node::Node;
-use archive::place;
+use archive::place::{self, Step, Way};
 use jiff::Timestamp;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
@@ -122,31 +121,19 @@ pub(super) fn stat(root: &Root, path: &UserPath, node: &Node) -> PathStat {
 /// Where a symlink leads in the end, or as far as it leads. It is for people and clients to
 /// read: nothing is done there on the word of this.
 fn follow(root: BorrowedFd<'_>, path: &[u8]) -> String {
-    let split = |path: &[u8]| -> Vec<Vec<u8>> {
-        path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
-    };
     let mut here: Vec<u8> = Vec::new();
-    let mut ahead: VecDeque<Vec<u8>> = split(path).into();
-    let mut symlinks = 0;
-    while let Some(name) = ahead.pop_front() {
-        match name.as_slice() {
-            b"" | b"." => continue,
-            b".." => {
-                here = place::split(&here).0.to_vec();
-                continue;
-            }
-            _ => {}
-        }
+    let mut way = Way::new(path, SYMLINKS_MAX);
+    while let Some(step) = way.next() {
+        let Step::Down(name) = step else {
+            here = place::split(&here).0.to_vec();
+            continue;
+        };
         let next = place::join(&here, &name);
-        match read_link(root, &next) {
-            Some(target) if symlinks < SYMLINKS_MAX => {
-                symlinks += 1;
-                if target.starts_with(b"/") {
-                    here.clear();
-                }
-                split(&target).into_iter().rev().for_each(|name| ahead.push_front(name));
-            }
-            _ => here = next,
+        let followed = read_link(root, &next).and_then(|target| way.follow(&target).ok());
+        match followed {
+            Some(true) => here.clear(),
+            Some(false) => {}
+            None => here = next,
         }
     }
     format!("/{}", String::from_utf8_lossy(&here))
