@@ -195,3 +195,18 @@ fn inspect_and_ps_tell_the_ports() {
     assert_eq!(ports, expected);
     assert_eq!(host.answer("ps --format {{.Ports}}"), "443/tcp, 127.0.0.1:8080->80/tcp");
 }
+
+#[test]
+fn what_is_not_exposed_is_not_published() {
+    let host = Host::start();
+    let body = r#"{"Image":"busybox","Cmd":["sleep","1000"],"ExposedPorts":{"81/tcp":{}},
+        "HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"81":[{"HostPort":"8081"}]}}}"#;
+    let made = host.api("POST", "/v1.51/containers/create?name=web", Some(body));
+    assert_eq!(made.status, 201, "{}", made.body);
+
+    host.docker("start web").succeeds();
+
+    assert_eq!(host.answer("port web"), "81/tcp -> 0.0.0.0:8081");
+    let bound = host.answer("inspect --format {{.HostConfig.PortBindings}} web");
+    assert!(bound.contains("8080"), "{bound}");
+}

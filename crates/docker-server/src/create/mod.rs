@@ -122,7 +122,7 @@ impl Checked {
         merge::merge(&mut config, image)?;
         defaults::fill_in(&mut config, &mut host, circumstances);
         let hidden_tmpfs = mounts::hidden_tmpfs(&host);
-        let summary = Summary { exposed_ports: ports::exposed(&config, &host)?, hidden_tmpfs };
+        let summary = Summary { exposed_ports: ports::exposed(&config)?, hidden_tmpfs };
         let spec = spec(&config, &host, &endpoints, circumstances)?;
         let document = Document { summary, config, host_config: host, endpoints };
         Ok(Plan { spec, document, warnings })

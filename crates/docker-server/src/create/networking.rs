@@ -116,7 +116,7 @@ pub(super) fn convert(
             .map(|endpoint| endpoints::mac_address(&host.network_mode, endpoint))
             .transpose()?
             .flatten(),
-        exposed_ports: ports::exposed_numbers(config, host)?,
+        exposed_ports: ports::exposed_numbers(config)?,
         links: links(host, networks)?,
         ports,
         dns: servers.collect::<Result<_, _>>()?,

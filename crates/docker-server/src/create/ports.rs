@@ -31,30 +31,21 @@ impl ContainerPort {
     }
 }
 
-/// Every port that is exposed, for people to see: those to publish are exposed as well.
-pub(super) fn exposed(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>, Refusal> {
-    Ok(exposed_ports(config, host)?.into_iter().map(ContainerPort::name).collect())
+/// Every port that is exposed, for people to see.
+pub(super) fn exposed(config: &ContainerConfig) -> Result<Vec<String>, Refusal> {
+    Ok(exposed_ports(config)?.into_iter().map(ContainerPort::name).collect())
 }
 
 /// The same, for programs.
-pub(super) fn exposed_numbers(
-    config: &ContainerConfig,
-    host: &HostConfig,
-) -> Result<Vec<(u16, Protocol)>, Refusal> {
-    let ports = exposed_ports(config, host)?.into_iter();
+pub(super) fn exposed_numbers(config: &ContainerConfig) -> Result<Vec<(u16, Protocol)>, Refusal> {
+    let ports = exposed_ports(config)?.into_iter();
     Ok(ports.map(|port| (port.number, port.protocol)).collect())
 }
 
-fn exposed_ports(
-    config: &ContainerConfig,
-    host: &HostConfig,
-) -> Result<Vec<ContainerPort>, Refusal> {
+fn exposed_ports(config: &ContainerConfig) -> Result<Vec<ContainerPort>, Refusal> {
     let mut ports = Vec::new();
     for (text, _) in config.exposed_ports.iter().flatten() {
         ports.extend(expand(text)?);
-    }
-    for (text, _) in host.port_bindings.iter().flatten() {
-        ports.push(ContainerPort::parse(text)?);
     }
     ports.sort_unstable();
     ports.dedup();
@@ -75,11 +66,13 @@ fn expand(text: &str) -> Result<Vec<ContainerPort>, Refusal> {
     }
 }
 
-/// The ports to publish, with those of `-P`.
+/// The ports to publish, with those of `-P`. As in Docker only what is exposed is published:
+/// clients expose what they are asked to publish.
 pub(super) fn published(
     config: &ContainerConfig,
     host: &HostConfig,
 ) -> Result<Vec<PortRequest>, Refusal> {
+    let exposed = exposed_ports(config)?;
     let mut requests = Vec::new();
     let mut bound = Vec::new();
     for (text, bindings) in host.port_bindings.iter().flatten() {
@@ -89,16 +82,15 @@ pub(super) fn published(
         let any = [PortBinding::default()];
         let bindings = bindings.as_deref().filter(|bindings| !bindings.is_empty());
         for binding in bindings.unwrap_or(&any) {
-            requests.push(request(port, binding)?);
+            let request = request(port, binding)?;
+            if exposed.contains(&port) {
+                requests.push(request);
+            }
         }
     }
     if host.publish_all_ports {
-        for (text, _) in config.exposed_ports.iter().flatten() {
-            for port in expand(text)? {
-                if !bound.contains(&port) {
-                    requests.push(request(port, &PortBinding::default())?);
-                }
-            }
+        for port in exposed.into_iter().filter(|port| !bound.contains(port)) {
+            requests.push(request(port, &PortBinding::default())?);
         }
     }
     requests.sort_by_key(|request| (request.container_port, request.protocol));

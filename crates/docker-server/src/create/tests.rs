@@ -148,9 +148,11 @@ fn limits_are_converted() {
 #[test]
 fn ports_are_published_and_exposed() {
     let plan = plan(
-        r#"{"ExposedPorts":{"81/udp":{}},"HostConfig":{"PublishAllPorts":true,
-            "PortBindings":{"443/tcp":[{"HostIp":"127.0.0.1","HostPort":"8443"}]}}}"#,
+        r#"{"ExposedPorts":{"81/udp":{},"443/tcp":{}},"HostConfig":{"PublishAllPorts":true,
+            "PortBindings":{"443/tcp":[{"HostIp":"127.0.0.1","HostPort":"8443"}],
+                            "444/tcp":[{"HostPort":"8444"}]}}}"#,
     );
+    // What is not exposed is not published.
     let ports: Vec<_> = plan
         .spec
         .network
