@@ -504,6 +504,11 @@ impl Engine {
         self.0.events.publish(object, action, id, attributes);
     }
 
+    /// The same for an image, whose labels go with it.
+    pub fn publish_image_event(&self, action: &str, id: &images::ImageId, name: &str) {
+        crate::images::tell(&self.0, id, action, name);
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }

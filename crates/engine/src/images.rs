@@ -184,9 +184,8 @@ impl Removal<'_> {
             .map_err(|source| RemoveImageError::Delete { image: image.id.short(), source })?;
         self.removed.push(Removed::Deleted(image.id.to_string()));
         self.removed.extend(deleted.layers.iter().map(|layer| Removed::Deleted(layer.to_string())));
-        let id = image.id.to_string();
-        let attributes = BTreeMap::from([("name".to_owned(), id.clone())]);
-        self.parts.events.publish(ObjectKind::Image, "delete", id, attributes);
+        // By now its labels are gone, as Docker's are.
+        tell(self.parts, &image.id, "delete", &image.id.to_string());
         match &image.parent {
             Some(parent) if !self.options.no_prune => self.delete_unused_parent(parent),
             _ => Ok(self.removed),
@@ -235,11 +234,24 @@ impl Removal<'_> {
             .untag(reference)
             .map_err(|source| RemoveImageError::Untag { image: reference.familiar(), source })?;
         self.removed.push(Removed::Untagged(reference.familiar()));
-        let id = image.id.to_string();
-        let attributes = BTreeMap::from([("name".to_owned(), id.clone())]);
-        self.parts.events.publish(ObjectKind::Image, "untag", id, attributes);
+        tell(self.parts, &image.id, "untag", &image.id.to_string());
         Ok(())
     }
+}
+
+/// Tells everybody who listens what happened to an image: with its labels, as long as it is
+/// there.
+pub(crate) fn tell(parts: &Parts, id: &ImageId, action: &str, name: &str) {
+    let image = parts.images.image(id);
+    let mut attributes = image.map(|image| labels(&image)).unwrap_or_default();
+    attributes.insert("name".to_owned(), name.to_owned());
+    parts.events.publish(ObjectKind::Image, action, id.to_string(), attributes);
+}
+
+fn labels(image: &Image) -> BTreeMap<String, String> {
+    let labels = image.config.config().as_ref().and_then(|config| config.labels().as_ref());
+    let labels = labels.into_iter().flatten();
+    labels.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Every name of an image, tags first.
@@ -290,8 +302,7 @@ pub(crate) async fn prune(
 
 fn is_prunable(parts: &Parts, image: &Image, all: bool, filter: &PruneFilter) -> bool {
     let id = image.id.to_string();
-    let labels = image.config.config().as_ref().and_then(|config| config.labels().clone());
-    let labels = labels.unwrap_or_default();
+    let labels = labels(image);
     (all || image.is_dangling())
         && filter.until.is_none_or(|until| image.created.is_none_or(|created| created < until))
         && filter.has_labels(|key| labels.get(key).map(String::as_str))

@@ -204,6 +204,22 @@ fn an_image_is_told_of_by_its_id() {
 }
 
 #[test]
+fn an_image_is_told_of_with_its_labels() {
+    let host = Host::start();
+    host.create("--name web busybox");
+    host.docker("commit --change 'LABEL tier=front name=other' web labelled").succeeds();
+    host.docker("tag labelled two").succeeds();
+    host.docker("rmi two labelled").succeeds();
+
+    // What is gone has no labels.
+    let flags = "--filter type=image --filter label=tier=front --format";
+    let told = host.events(&format!("{flags} {{{{.Action}}}}"));
+    assert_eq!(told, "create\ntag\ntag\nuntag\nuntag");
+    let names = host.events(&format!("{flags} {{{{.Actor.Attributes.name}}}}"));
+    assert!(!names.contains("other"), "{names}");
+}
+
+#[test]
 fn a_daemon_that_reads_its_settings_again_says_so() {
     let host = Host::start();
     let pid = Pid::from_raw(host.daemon_pid().cast_signed()).unwrap();

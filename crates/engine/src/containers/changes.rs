@@ -143,13 +143,9 @@ async fn commit_now(
         blocking(move || parts.images.commit(id.as_str(), &options)).await
     };
     let id = committed?;
-    let image = |action: &str, name: &str| {
-        let attributes = [("name".to_owned(), name.to_owned())];
-        parts.events.publish(ObjectKind::Image, action, id.to_string(), attributes.into());
-    };
-    image("create", &id.to_string());
+    crate::images::tell(parts, &id, "create", &id.to_string());
     if let Some(name) = &name {
-        image("tag", name);
+        crate::images::tell(parts, &id, "tag", name);
     }
     let attributes =
         [("comment", comment), ("imageID", id.to_string()), ("imageRef", name.unwrap_or_default())];

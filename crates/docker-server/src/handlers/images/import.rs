@@ -5,8 +5,8 @@ use futures_util::stream;
 use hyper::{Response, StatusCode};
 use images::{ImageId, ImportOptions, Store, parse_change};
 
+use super::blocking;
 use super::remove::named;
-use super::{blocking, publish};
 use crate::http::{Answer, ApiError, Frames, Request, json_stream};
 
 /// The source that stands for the request's own body.
@@ -43,9 +43,9 @@ async fn import(request: Request) -> Result<Response<Answer>, ApiError> {
     let id = blocking(move || run(&store, body, options)).await??;
     let id_text = id.to_string();
     if let Some(name) = &name {
-        publish(&engine, "tag", &id_text, name);
+        engine.publish_image_event("tag", &id, name);
     }
-    publish(&engine, "import", &id_text, &id_text);
+    engine.publish_image_event("import", &id, &id_text);
     let mut response = json_stream(stream::iter([ProgressMessage::status(id_text)]));
     *response.status_mut() = StatusCode::OK;
     Ok(response)

@@ -9,7 +9,7 @@ use hyper::Response;
 use images::{LoadProgress, Loaded};
 use tokio::sync::mpsc;
 
-use super::{blocking, publish};
+use super::blocking;
 use crate::http::{Answer, ApiError, Frames, Request, blocking_writer, json_stream, long_stream};
 
 /// Messages that wait for a slow client before the work waits as well.
@@ -76,8 +76,7 @@ fn run(
         Ok(loaded) => {
             for image in &loaded {
                 messages_of(image).into_iter().for_each(&tell);
-                let id = image.image.to_string();
-                publish(engine, "load", &id, &id);
+                engine.publish_image_event("load", &image.image, &image.image.to_string());
             }
         }
         Err(error) => tell(ProgressMessage::error(ApiError::from(error).message())),
@@ -142,8 +141,8 @@ pub(crate) async fn save(request: Request) -> Result<Response<Answer>, ApiError>
         resolved.iter().map(|name| Ok(store.resolve(name)?.id)).collect()
     })
     .await??;
-    for id in ids.iter().map(ToString::to_string) {
-        publish(request.engine(), "save", &id, &id);
+    for id in &ids {
+        request.engine().publish_image_event("save", id, &id.to_string());
     }
     let (mut writer, pieces) = blocking_writer();
     let store = request.engine().images().clone();

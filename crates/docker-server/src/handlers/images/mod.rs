@@ -15,11 +15,6 @@ pub(crate) use remove::{prune, remove, tag};
 pub(super) use list::summaries;
 pub(super) use remove::named;
 
-use std::collections::BTreeMap;
-
-use engine::Engine;
-use engine::events::ObjectKind;
-
 use crate::http::ApiError;
 
 /// Runs what waits for the disk where it keeps nobody from being answered.
@@ -29,10 +24,4 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| ApiError::internal(format!("a thread of the daemon's failed: {error}")))
-}
-
-/// Tells everybody who listens what happened to an image.
-fn publish(engine: &Engine, action: &str, id: &str, name: &str) {
-    let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
-    engine.publish_event(ObjectKind::Image, action, id, attributes);
 }

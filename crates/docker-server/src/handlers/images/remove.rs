@@ -6,7 +6,7 @@ use engine::images::{RemoveImage, Removed};
 use hyper::{Response, StatusCode};
 use oci::Reference;
 
-use super::{blocking, publish};
+use super::blocking;
 use crate::handlers::prune as prune_filters;
 use crate::http::{Answer, ApiError, Request, json, status_only};
 
@@ -58,7 +58,7 @@ pub(crate) async fn tag(request: Request) -> Result<Response<Answer>, ApiError> 
         Ok(image.id)
     })
     .await??;
-    publish(request.engine(), "tag", &id.to_string(), &familiar);
+    request.engine().publish_image_event("tag", &id, &familiar);
     Ok(status_only(StatusCode::CREATED))
 }
 
