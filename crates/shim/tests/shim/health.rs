@@ -281,8 +281,9 @@ fn an_unhealthy_container_is_started_anew_if_so_wished() {
     assert_ne!(state.pid, first);
     let found = health(&state);
     assert_eq!((found.status, found.failing_streak), (HealthStatus::Starting, 0));
-    // What was found before is still to be seen.
-    assert_eq!(found.log.len(), 2);
+    // What was found before is still to be seen: both failures, and what another probe may have
+    // found before the container had ended.
+    assert!(found.log.len() >= 2, "{:?}", found.log);
     running.await_event(&What::HealthActionTaken);
     running.stop();
 }
