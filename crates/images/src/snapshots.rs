@@ -8,9 +8,9 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use errors::{Explain, Kind};
@@ -20,6 +20,9 @@ use oci::Digest;
 use crate::folders::Folders;
 use crate::image::ImageId;
 use crate::store::Parts;
+
+/// The file by which programs know that they are in a container of Docker's.
+const MARK: &str = ".dockerenv";
 
 /// The parts of an overlay mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +75,8 @@ pub(crate) fn prepare(parts: &Parts, name: &str, id: &ImageId) -> Result<Snapsho
     }
     let is_complete = top.is_none_or(|top| parts.layers.record(&top).is_some());
     let made = if is_complete {
-        make(&parts.folders, &place, top.as_ref())
+        let lowers = lowers(parts, &place, top.as_ref());
+        make(&parts.folders, &place, top.as_ref(), &lowers)
             .map_err(|source| SnapshotError::Prepare { name: name.to_owned(), source })
     } else {
         Err(SnapshotError::NoSuchImage { image: *id })
@@ -146,12 +150,18 @@ fn place(folders: &Folders, name: &str) -> Result<PathBuf, SnapshotError> {
 }
 
 /// Makes the folders elsewhere and renames them in, so that a crash never leaves half of them.
-fn make(folders: &Folders, place: &Path, top: Option<&Digest>) -> io::Result<()> {
+fn make(
+    folders: &Folders,
+    place: &Path,
+    top: Option<&Digest>,
+    lowers: &[PathBuf],
+) -> io::Result<()> {
     let draft = folders.unfinished_path();
     let folder = |path: &Path, mode| DirBuilder::new().mode(mode).create(path);
     let made = folder(&draft, 0o710)
         // The container's root: like Docker's, whatever the image says of its own.
         .and_then(|()| folder(&draft.join("fs"), 0o755))
+        .and_then(|()| mark_as_container(&draft.join("fs"), lowers))
         .and_then(|()| folder(&draft.join("work"), 0o700))
         .and_then(|()| match top {
             Some(top) => symlink(format!("../../layers/{}", top.hex()), draft.join("top")),
@@ -167,8 +177,21 @@ fn make(folders: &Folders, place: &Path, top: Option<&Digest>) -> io::Result<()>
     made
 }
 
-fn describe(parts: &Parts, place: &Path, top: Option<&Digest>) -> Snapshot {
-    let lowers = match top {
+/// Makes the file by which programs know that they are in a container of Docker's, unless the
+/// image has one. Here, and not where the root is mounted, for a start has no time for it.
+fn mark_as_container(upper: &Path, lowers: &[PathBuf]) -> io::Result<()> {
+    let layers = lowers.iter();
+    let topmost = layers.filter_map(|layer| fs::symlink_metadata(layer.join(MARK)).ok()).next();
+    // A whiteout says that there is none any more.
+    if topmost.is_some_and(|metadata| !metadata.file_type().is_char_device()) {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o755).open(upper.join(MARK)).map(drop)
+}
+
+fn lowers(parts: &Parts, place: &Path, top: Option<&Digest>) -> Vec<PathBuf> {
+    match top {
         Some(top) => parts
             .layers
             .chain(top)
@@ -176,7 +199,11 @@ fn describe(parts: &Parts, place: &Path, top: Option<&Digest>) -> Snapshot {
             .map(|chain_id| parts.folders.layer(chain_id).join("fs"))
             .collect(),
         None => vec![place.join("empty")],
-    };
+    }
+}
+
+fn describe(parts: &Parts, place: &Path, top: Option<&Digest>) -> Snapshot {
+    let lowers = lowers(parts, place, top);
     Snapshot { lowers, upper: place.join("fs"), work: place.join("work") }
 }
 
@@ -210,6 +237,22 @@ mod tests {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{errors}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_container_is_marked_unless_its_image_is() {
+        let marked = Builder::default().file(".dockerenv", b"own").finish();
+        let unmarked = Builder::default().file(".wh..dockerenv", b"").finish();
+        let other = Builder::default().file("other", b"").finish();
+        let is_made = |layers: &[Vec<u8>]| {
+            let store = TestStore::new();
+            let image = store.load_one(&docker_archive(layers, &[]));
+            let snapshot = store.store.prepare("container", &image.id).unwrap();
+            snapshot.upper.join(".dockerenv").exists()
+        };
+        assert!(is_made(&[other.clone()]));
+        assert!(!is_made(&[marked.clone(), other.clone()]));
+        assert!(is_made(&[marked, unmarked, other]));
     }
 
     #[test]

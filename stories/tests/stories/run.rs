@@ -512,3 +512,14 @@ fn hello_runs_with_nothing_loaded() {
         assert!(outcome.stdout.to_lowercase().contains(word), "{outcome}");
     }
 }
+
+#[test]
+fn a_program_can_tell_that_it_is_in_a_container() {
+    let host = Host::start();
+    host.docker("run --name web busybox stat -c '%a %s %u:%g' /.dockerenv").prints("755 0 0:0\n");
+    host.docker("diff web").prints("");
+    // It is nothing of the image's.
+    host.docker("commit web saved").succeeds();
+    let sizes = host.answer("history --format {{.Size}} saved");
+    assert!(sizes.starts_with("0B"), "{sizes}");
+}

@@ -146,7 +146,7 @@ fn what_was_not_changed_is_not_told() {
     stage.change("", ": >>etc/a; touch etc/new; rm etc/new; cat keep/sub/k >/dev/null");
     assert!(stage.listed().is_empty());
     // What the engine makes in an image that lacks it.
-    stage.change("", "mkdir -p dev/pts proc sys; : >etc/hosts; : >etc/resolv.conf; : >dev/console");
+    stage.change("", "mkdir -p dev/pts proc sys; : >etc/hosts; : >etc/resolv.conf; : >dev/console; : >.dockerenv");
     assert!(stage.listed().is_empty());
     stage.change("", "printf x >etc/hosts; : >dev/own");
     assert_eq!(stage.listed(), ["A /dev", "A /dev/own", "C /etc", "A /etc/hosts"]);
