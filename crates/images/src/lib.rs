@@ -61,6 +61,7 @@ pub use crate::load::{LoadError, LoadProgress, Loaded};
 pub use crate::names::{TagError, Tagged, UntagError};
 pub use crate::platform::{Platform, PlatformError};
 pub use crate::records::RecordsError;
+pub use crate::removal::remove_tree;
 pub use crate::remove::{DeleteError, Deleted};
 pub use crate::save::SaveError;
 pub use crate::snapshots::{Snapshot, SnapshotError};

@@ -22,7 +22,7 @@ const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Removes a file, or a folder with everything in it. That nothing is there is no error.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     let root = match rustix::fs::openat(CWD, path, FOLDER, Mode::empty()) {
         Ok(root) => root,
         Err(Errno::NOENT) => return Ok(()),

@@ -52,6 +52,8 @@ pub(crate) fn of_folder(folder: &Path) -> io::Result<u64> {
         let folder = match opened {
             Ok(folder) => folder,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+            // Deeper than anybody can name. That must not keep all the rest from being counted.
+            Err(Errno::NAMETOOLONG) => continue,
             Err(error) => return Err(error.into()),
         };
         for name in node::names(&folder)? {
@@ -75,7 +77,21 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use super::of_folder;
+    use super::{Mode, OFlags, of_folder};
+
+    #[test]
+    fn what_nobody_can_name_is_no_error() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), [0; 7]).unwrap();
+        let mut folder = std::os::fd::OwnedFd::from(fs::File::open(root.path()).unwrap());
+        for _ in 0..2100 {
+            rustix::fs::mkdirat(&folder, "x", Mode::RWXU).unwrap();
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            folder = rustix::fs::openat(&folder, "x", flags, Mode::empty()).unwrap();
+        }
+        assert_eq!(of_folder(root.path()).unwrap(), 7);
+        images::remove_tree(root.path()).unwrap();
+    }
 
     #[test]
     fn a_file_with_two_names_counts_once_and_symlinks_lead_nowhere() {

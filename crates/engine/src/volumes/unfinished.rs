@@ -40,12 +40,10 @@ pub(super) fn removed(parts: &Parts) -> PathBuf {
     folder_of_all(parts).join(format!("{GONE}{}", random_id()))
 }
 
-/// Deletes a folder of this engine's, if it is there.
+/// Deletes a folder of this engine's, if it is there. Containers have filled it, with folders as
+/// deep as they liked.
 pub(super) fn delete(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    images::remove_tree(folder)
 }
 
 /// Comes to the end of what an earlier engine had begun to remove, and removes what it had begun
@@ -128,5 +126,28 @@ fn unmark(name: &str, folder: &Path) {
             tracing::warn!(volume = name, %error, "cannot take a volume's mark away");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, Mode, OFlags};
+
+    use super::*;
+
+    #[test]
+    fn a_volume_may_be_deeper_than_a_stack() {
+        let root = tempfile::tempdir().unwrap();
+        let volume = root.path().join("volume");
+        fs::create_dir(&volume).unwrap();
+        let open = OFlags::PATH | OFlags::DIRECTORY;
+        let mut folder = rustix::fs::openat(CWD, &volume, open, Mode::empty()).unwrap();
+        for _ in 0..20_000 {
+            rustix::fs::mkdirat(&folder, "x", Mode::RWXU).unwrap();
+            folder = rustix::fs::openat(&folder, "x", open, Mode::empty()).unwrap();
+        }
+        delete(&volume).unwrap();
+        assert!(!volume.exists());
+        delete(&volume).unwrap();
     }
 }
