@@ -87,6 +87,31 @@ fn the_table_adds_up() {
 }
 
 #[test]
+fn details_can_be_formatted() {
+    let host = Host::start();
+    host.create("--name idle --label a=b busybox true");
+    host.docker("volume create spare").succeeds();
+    let details = |format: &str| host.docker(&format!("system df -v --format '{format}'"));
+
+    let document = details("{{json .}}").succeeds().stdout;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let kinds: Vec<_> = document.as_object().unwrap().keys().collect();
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
+    assert_eq!(document["Images"][0]["Repository"], "busybox");
+    assert_eq!(document["Containers"][0]["Names"], "idle");
+    assert_eq!(document["BuildCache"], serde_json::json!([]));
+    details("{{range .Volumes}}{{.Name}} {{.Links}};{{end}}{{len .Images}}").prints("spare 0;1");
+    details("{{.ID}}").fails_with(1).stderr_has("can't evaluate field ID in type");
+    let lines = details("raw").succeeds().stdout;
+    for part in
+        ["type: Image\nrepository: busybox\n", "names: idle\nlabels: a=b\nports:\nsize: 0B\n"]
+    {
+        assert!(lines.contains(part), "no {part} in {lines}");
+    }
+    assert!(lines.ends_with("type: Volume\nname: spare\ndriver: local\n\n"), "{lines}");
+}
+
+#[test]
 fn a_prune_frees_what_it_says() {
     let host = Host::start();
     let script = FILES.replace('F', "/tmp");

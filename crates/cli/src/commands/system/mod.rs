@@ -1,6 +1,7 @@
 //! `system`: the engine itself.
 
 mod df;
+mod disk_usage_details;
 mod disk_usage_rows;
 mod events;
 mod info;
