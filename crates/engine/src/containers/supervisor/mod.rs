@@ -273,12 +273,13 @@ impl Supervisor {
         }
     }
 
-    /// Records and tells that a run has begun.
+    /// Tells and records that a run has begun: in this order, for what is on record is not told
+    /// by the next daemon any more.
     fn note_start(&self) {
-        self.record_later();
-        pass(Point::StartRecorded);
         self.tell_resources("mount", "connect");
         self.tell("start", []);
+        self.record_later();
+        pass(Point::StartRecorded);
         tracing::debug!(container = %self.id, "a container was started");
     }
 
