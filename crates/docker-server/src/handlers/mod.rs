@@ -4,6 +4,7 @@
 //! about containers does not belong here, even if only Docker has it.
 
 pub(crate) mod containers;
+mod download;
 pub(crate) mod events;
 pub(crate) mod exec;
 mod host_warnings;

@@ -40,11 +40,3 @@ pub(super) fn output(text: &str, has_terminal: bool) -> Vec<u8> {
     let length = u32::try_from(line.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&[1, 0, 0, 0], &length[..], &line].concat()
 }
-
-/// Whether an error means that whoever was written to has gone: nobody's fault, and nobody is
-/// left to be told.
-pub(super) fn reader_has_gone(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source())
-        .filter_map(|error| error.downcast_ref::<std::io::Error>())
-        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}

@@ -12,7 +12,7 @@ mod request;
 pub(crate) use answer::{
     Answer, empty, json, json_stream, long_stream, plain, status_only, stream,
 };
-pub(crate) use body::{Frames, blocking_writer, drain, share_of_long_bodies};
+pub(crate) use body::{BlockingWriter, Frames, blocking_writer, drain, share_of_long_bodies};
 pub(crate) use connection::{Hijacker, serve};
 pub(crate) use error::ApiError;
 pub use listener::{Listener, Stream};

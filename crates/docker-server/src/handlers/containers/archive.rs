@@ -1,6 +1,6 @@
 //! `HEAD`, `GET` and `PUT /containers/{name}/archive`: copying files out and in.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +13,8 @@ use hyper::{Response, StatusCode};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::handlers::streams;
-use crate::http::{
-    Answer, ApiError, Frames, Request, blocking_writer, drain, long_stream, share_of_long_bodies,
-    status_only,
-};
+use crate::handlers::download::download;
+use crate::http::{Answer, ApiError, Frames, Request, drain, share_of_long_bodies, status_only};
 use crate::show::time_text;
 
 /// How long a file in a container is looked for. Longer than the engine waits for other copies.
@@ -39,20 +36,10 @@ pub(crate) async fn read(request: Request) -> Result<Response<Answer>, ApiError>
     let looking = async move { engine.copy_out(&name, &path).await };
     let found = in_time(LOOKING_PATIENCE, &request.name, &shown, looking).await?;
     let found = found.with_all_xattrs(request.query.flag(ALL_XATTRS));
-    let (mut writer, pieces) = blocking_writer();
-    let mut response = long_stream("application/x-tar", pieces);
-    tell(&mut response, &found.stat);
-    let name = request.name;
-    tokio::task::spawn_blocking(move || {
-        let written = found.write(&mut writer);
-        // If this fails, the client has gone.
-        let _ = writer.flush();
-        if let Err(error) = written
-            && !streams::reader_has_gone(&error)
-        {
-            tracing::warn!("cannot copy from {name}: {}", errors::chain(&error));
-        }
-    });
+    let stat = found.stat.clone();
+    let what = format!("cannot copy from {}", request.name);
+    let mut response = download("application/x-tar", what, move |writer| found.write(writer));
+    tell(&mut response, &stat);
     Ok(response)
 }
 

@@ -1,15 +1,13 @@
 //! `GET /containers/{name}/changes` and `/export`, `POST /commit`
 
-use std::io::Write as _;
-
 use docker_api::containers::{CommitResponse, ContainerConfig, FileChange, HealthConfig};
 use hyper::{Response, StatusCode};
 use images::{ChangeKind, CommitOptions, apply_changes, parse_changes};
 use serde_json::{Map, Value};
 
+use crate::handlers::download::download;
 use crate::handlers::images::named;
-use crate::handlers::streams;
-use crate::http::{Answer, ApiError, Request, blocking_writer, json, long_stream};
+use crate::http::{Answer, ApiError, Request, json};
 use crate::product::VERSION;
 use crate::show::container_inspect;
 
@@ -32,19 +30,8 @@ pub(crate) async fn changes(request: Request) -> Result<Response<Answer>, ApiErr
 
 pub(crate) async fn export(request: Request) -> Result<Response<Answer>, ApiError> {
     let export = request.engine().export_container(&request.name)?;
-    let (mut writer, pieces) = blocking_writer();
-    let name = request.name;
-    tokio::task::spawn_blocking(move || {
-        let written = export.write(&mut writer);
-        // If this fails, the client has gone.
-        let _ = writer.flush();
-        if let Err(error) = written
-            && !streams::reader_has_gone(&error)
-        {
-            tracing::warn!("Error exporting container {name}: {}", errors::chain(&error));
-        }
-    });
-    Ok(long_stream("application/octet-stream", pieces))
+    let what = format!("Error exporting container {}", request.name);
+    Ok(download("application/octet-stream", what, move |writer| export.write(writer)))
 }
 
 pub(crate) async fn commit(mut request: Request) -> Result<Response<Answer>, ApiError> {

@@ -1,7 +1,5 @@
 //! `POST /images/load`, `GET /images/get`, `GET /images/{name}/get`
 
-use std::io::Write as _;
-
 use docker_api::{ProgressDetail, ProgressMessage};
 use engine::Engine;
 use futures_util::stream;
@@ -10,7 +8,8 @@ use images::{LoadProgress, Loaded};
 use tokio::sync::mpsc;
 
 use super::blocking;
-use crate::http::{Answer, ApiError, Frames, Request, blocking_writer, json_stream, long_stream};
+use crate::handlers::download::download;
+use crate::http::{Answer, ApiError, Frames, Request, json_stream};
 
 /// Messages that wait for a slow client before the work waits as well.
 const MESSAGES_WAITING_MAX: usize = 64;
@@ -144,16 +143,7 @@ pub(crate) async fn save(request: Request) -> Result<Response<Answer>, ApiError>
     for id in &ids {
         request.engine().publish_image_event("save", id, &id.to_string());
     }
-    let (mut writer, pieces) = blocking_writer();
     let store = request.engine().images().clone();
-    tokio::task::spawn_blocking(move || {
-        let written = store.save(&names, &mut writer);
-        let flushed = writer.flush();
-        match written {
-            // The archive ends early, which its reader notices.
-            Err(error) => tracing::warn!("cannot save {names:?}: {}", errors::chain(&error)),
-            Ok(()) => drop(flushed),
-        }
-    });
-    Ok(long_stream("application/x-tar", pieces))
+    let what = format!("cannot save {names:?}");
+    Ok(download("application/x-tar", what, move |writer| store.save(&names, writer)))
 }

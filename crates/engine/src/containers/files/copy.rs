@@ -82,14 +82,7 @@ pub(crate) async fn stat(
 ) -> Result<PathStat, FilesError> {
     let (path, named) = (path.to_owned(), named.to_owned());
     let opening = opening(parts, container).await?;
-    blocking(move || {
-        let root = opening.open()?;
-        let parsed = UserPath::parse(&path);
-        let node = path::find(&root, &parsed);
-        let node = node.map_err(|error| path::explain(error, &path, &named))?;
-        Ok(path::stat(&root, &parsed, &node))
-    })
-    .await
+    blocking(move || Ok(look(&opening, &named, &path)?.stat)).await
 }
 
 /// Finds what is at a path, to be written as an archive.
@@ -101,18 +94,19 @@ pub(crate) async fn read(
 ) -> Result<CopyOut, FilesError> {
     let (path, named) = (path.to_owned(), named.to_owned());
     let opening = opening(parts, container).await?;
-    let found = blocking(move || {
-        let root = opening.open()?;
-        let parsed = UserPath::parse(&path);
-        let node = path::find(&root, &parsed);
-        let node = node.map_err(|error| path::explain(error, &path, &named))?;
-        let stat = path::stat(&root, &parsed, &node);
-        let xattrs = Xattrs::Capabilities;
-        Ok::<_, FilesError>(CopyOut { stat, root, node, name: parsed.name(), xattrs })
-    })
-    .await?;
+    let found = blocking(move || look(&opening, &named, &path)).await?;
     tell(parts, &container.view(), "archive-path");
     Ok(found)
+}
+
+fn look(opening: &Opening, named: &str, path: &str) -> Result<CopyOut, FilesError> {
+    let root = opening.open()?;
+    let parsed = UserPath::parse(path);
+    let node = path::find(&root, &parsed);
+    let node = node.map_err(|error| path::explain(error, path, named))?;
+    let stat = path::stat(&root, &parsed, &node);
+    let xattrs = Xattrs::Capabilities;
+    Ok(CopyOut { stat, root, node, name: parsed.name(), xattrs })
 }
 
 /// Unpacks an archive into a folder of the container's.
