@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -137,16 +136,15 @@ async fn start(settings: Settings) -> Result<Server> {
     let database = open_database(&root.join(DATABASE))?;
     let daemon_id = engine_id::load_or_make(&root)
         .with_context(|| format!("cannot read or write the daemon's id in {}", root.display()))?;
+    let reloadable = settings.reloadable();
     let about = About {
         daemon_id,
-        debug: AtomicBool::new(settings.debug),
-        default_shm_size: settings.default_shm_size,
         http_proxy: settings.http_proxy,
         https_proxy: settings.https_proxy,
         no_proxy: settings.no_proxy,
     };
     let engine = Engine::open(settings.engine, database).await?;
-    Ok(Server::new(engine, about))
+    Ok(Server::new(engine, about, reloadable))
 }
 
 fn open_database(path: &Path) -> Result<Arc<redb::Database>> {
@@ -220,7 +218,7 @@ impl Signals {
     }
 }
 
-/// Applies what can change while we run: the log's level.
+/// Applies what can change while we run.
 fn reload(server: &Server, invocation: &RunInvocation, level: &LevelHandle) {
     let reloaded = config_file::merge(invocation.config_file.as_deref(), &invocation.values)
         .map_err(anyhow::Error::from)
@@ -228,9 +226,11 @@ fn reload(server: &Server, invocation: &RunInvocation, level: &LevelHandle) {
     match reloaded {
         Ok(settings) => {
             level.set(settings.log_level);
-            server.set_debug(settings.debug);
-            server.tell_reload();
-            tracing::info!("Reloaded configuration: debug and log-level; the rest needs a restart");
+            server.reload(settings.reloadable());
+            tracing::info!(
+                "Reloaded configuration: debug, log-level, labels, runtimes, default-runtime and \
+                 default-shm-size; the rest needs a restart"
+            );
         }
         Err(error) => tracing::error!("Error reconfiguring the daemon: {error:#}"),
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use docker_server::Reloadable;
 use engine::containers::spec::{LogConfig, Ulimit};
 use network::{Cidr, Pool};
 use tracing::level_filters::LevelFilter;
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: Format,
     pub(crate) log_level: LevelFilter,
     pub(crate) debug: bool,
+    pub(crate) labels: Vec<String>,
     pub(crate) default_shm_size: u64,
     pub(crate) http_proxy: String,
     pub(crate) https_proxy: String,
@@ -51,6 +53,7 @@ impl Settings {
             log_format: log_format(values)?,
             log_level: if debug { LevelFilter::DEBUG } else { log_level(values)? },
             debug,
+            labels: labels(values)?,
             default_shm_size: match values.text("default-shm-size") {
                 Some(text) => size(text).context("invalid default-shm-size")?,
                 None => DEFAULT_SHM_SIZE,
@@ -59,6 +62,18 @@ impl Settings {
             https_proxy: proxies::show(values, "https-proxy"),
             no_proxy: proxies::show(values, "no-proxy"),
         })
+    }
+}
+
+impl Settings {
+    /// What can be told anew while the daemon runs.
+    pub(crate) fn reloadable(&self) -> Reloadable {
+        Reloadable {
+            debug: self.debug,
+            labels: self.labels.clone(),
+            default_shm_size: self.default_shm_size,
+            runtimes: self.engine.runtimes.clone(),
+        }
     }
 }
 
@@ -105,7 +120,6 @@ fn engine_settings(values: &Values) -> Result<engine::Settings> {
         init_program: values.text("init-path").map(absolute).transpose()?,
         cgroup_parent: values.text("cgroup-parent").unwrap_or(DEFAULT_CGROUP_PARENT).to_owned(),
         runtimes: crate::runtimes::read(values)?,
-        labels: labels(values)?,
         data_root,
         exec_root,
     })

@@ -24,4 +24,4 @@ mod show;
 mod versions;
 
 pub use http::{Listener, Stream};
-pub use server::{About, Server};
+pub use server::{About, Reloadable, Server};

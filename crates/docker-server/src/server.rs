@@ -1,11 +1,10 @@
 //! The server's handle, and its accept loop.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use engine::Engine;
 use engine::events::ObjectKind;
+use engine::{Engine, Runtimes};
 use tokio::sync::Semaphore;
 
 use crate::create::Circumstances;
@@ -26,14 +25,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 pub struct About {
     /// An id that stays the same over restarts.
     pub daemon_id: String,
-    /// Whether the daemon logs for its developers.
-    pub debug: AtomicBool,
-    /// Bytes of `/dev/shm` of containers that do not say.
-    pub default_shm_size: u64,
     /// Of the daemon's environment or settings, shown without passwords.
     pub http_proxy: String,
     pub https_proxy: String,
     pub no_proxy: String,
+}
+
+/// What a daemon may be told anew while it runs.
+#[derive(Debug, Clone)]
+pub struct Reloadable {
+    /// Whether the daemon logs for its developers.
+    pub debug: bool,
+    pub labels: Vec<String>,
+    /// Bytes of `/dev/shm` of containers that do not say.
+    pub default_shm_size: u64,
+    pub runtimes: Runtimes,
 }
 
 /// Docker's API over an engine. Cheap to clone.
@@ -41,14 +47,26 @@ pub struct About {
 pub struct Server {
     pub(crate) engine: Engine,
     pub(crate) about: Arc<About>,
-    /// Looked at once: a host does not change what it can do.
-    pub(crate) circumstances: Arc<Circumstances>,
+    current: Arc<RwLock<Arc<Current>>>,
+}
+
+/// What holds until the daemon is told otherwise.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) reloadable: Reloadable,
+    /// Looked at once, but for what can be told anew: a host does not change what it can do.
+    pub(crate) circumstances: Circumstances,
 }
 
 impl Server {
-    pub fn new(engine: Engine, about: About) -> Self {
-        let circumstances = circumstances(&engine, &about).into();
-        Self { engine, about: Arc::new(about), circumstances }
+    pub fn new(engine: Engine, about: About, reloadable: Reloadable) -> Self {
+        let circumstances = circumstances(&engine, &reloadable);
+        let current = Arc::new(Current { reloadable, circumstances });
+        Self { engine, about: Arc::new(about), current: Arc::new(RwLock::new(current)) }
+    }
+
+    pub(crate) fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is served.
@@ -56,21 +74,34 @@ impl Server {
         &self.engine
     }
 
-    /// Shows in `/info` from now on whether the daemon debugs.
-    pub fn set_debug(&self, is_debugging: bool) {
-        self.about.debug.store(is_debugging, Ordering::Relaxed);
+    /// Goes on with what the daemon was told anew, and tells everybody who listens.
+    pub fn reload(&self, reloadable: Reloadable) {
+        self.engine.set_runtimes(reloadable.runtimes.clone());
+        let before = self.current();
+        let circumstances = Circumstances {
+            shm_size: reloadable.default_shm_size,
+            runtimes: reloadable.runtimes.clone(),
+            ..before.circumstances.clone()
+        };
+        let current = Arc::new(Current { reloadable, circumstances });
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&current);
+        self.tell_reload(&current.reloadable);
     }
 
-    /// Tells everybody who listens that the daemon has read its settings again.
-    pub fn tell_reload(&self) {
-        let settings = self.engine.settings();
-        let labels = serde_json::to_string(&settings.labels).unwrap_or_default();
+    fn tell_reload(&self, told: &Reloadable) {
+        let labels = serde_json::to_string(&told.labels).unwrap_or_default();
+        let runtimes = told.runtimes.programs.iter();
+        let runtimes: Vec<String> =
+            runtimes.map(|(name, program)| format!("{name}:{}", program.path.display())).collect();
         let attributes = [
-            ("debug", self.about.debug.load(Ordering::Relaxed).to_string()),
+            ("debug", told.debug.to_string()),
+            ("default-runtime", told.runtimes.default.clone()),
+            ("default-shm-size", told.default_shm_size.to_string()),
             ("labels", labels),
             // Containers outlive the daemon, always.
             ("live-restore", "true".to_owned()),
             ("name", host::hostname()),
+            ("runtimes", runtimes.join(" ")),
         ];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
         let id = &self.about.daemon_id;
@@ -104,17 +135,17 @@ impl Server {
 }
 
 /// What decides about the defaults of containers.
-fn circumstances(engine: &Engine, about: &About) -> Circumstances {
+fn circumstances(engine: &Engine, reloadable: &Reloadable) -> Circumstances {
     let settings = engine.settings();
     Circumstances {
         cgroups: Cgroups::detect(),
         processors: host::online_processors(),
         memory_nodes: host::online_memory_nodes(),
         processor_count: host::processor_count(),
-        shm_size: about.default_shm_size,
+        shm_size: reloadable.default_shm_size,
         log: settings.default_log.clone(),
         init: settings.default_init,
         bridge_subnet: settings.network.bip,
-        runtimes: settings.runtimes.clone(),
+        runtimes: reloadable.runtimes.clone(),
     }
 }

@@ -4,7 +4,7 @@
 //! part that does it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use errors::{Explain, Kind};
 
@@ -21,6 +21,7 @@ use crate::exec::{ExecId, ExecSpec, ExecView};
 use crate::images::{RemoveImage, RemoveImageError, Removed};
 use crate::logs::{LogQuery, LogStream, LogsError};
 use crate::metadata::Metadata;
+use crate::runtimes::Runtimes;
 use crate::settings::Settings;
 use crate::statistics::{CpuReading, Readers, Usage};
 use crate::volumes::{CreateVolume, VolumeError, VolumeView, Volumes};
@@ -41,6 +42,14 @@ pub(crate) struct Parts {
     pub(crate) registry: Registry,
     pub(crate) events: Arc<Events>,
     pub(crate) readers: Readers,
+    pub(crate) runtimes: RwLock<Arc<Runtimes>>,
+}
+
+impl Parts {
+    /// What runs containers at present.
+    pub(crate) fn runtimes(&self) -> Arc<Runtimes> {
+        Arc::clone(&self.runtimes.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// The engine could not be opened.
@@ -137,6 +146,7 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         Volumes::open(&settings, &metadata).map_err(|source| OpenError::Volumes { source })?;
     let shims = shim::client::Program::new(settings.shim_program.clone());
     shims.warm_up().map_err(|source| OpenError::Shims { source })?;
+    let runtimes = RwLock::new(Arc::new(settings.runtimes.clone()));
     Ok(Parts {
         shims,
         settings,
@@ -147,6 +157,7 @@ fn open_parts(settings: Settings, database: Arc<redb::Database>) -> Result<Parts
         registry: Registry::default(),
         events,
         readers: Readers::default(),
+        runtimes,
     })
 }
 
@@ -507,6 +518,12 @@ impl Engine {
     /// The same for an image, whose labels go with it.
     pub fn publish_image_event(&self, action: &str, id: &images::ImageId, name: &str) {
         crate::images::tell(&self.0, id, action, name);
+    }
+
+    /// Containers that start from now on find these.
+    pub fn set_runtimes(&self, runtimes: Runtimes) {
+        let runtimes = Arc::new(runtimes);
+        *self.0.runtimes.write().unwrap_or_else(PoisonError::into_inner) = runtimes;
     }
 
     pub fn settings(&self) -> &Settings {

@@ -33,9 +33,8 @@ pub struct Settings {
     pub init_program: Option<PathBuf>,
     /// The cgroup under which containers' cgroups are made, as in `/docker`.
     pub cgroup_parent: String,
+    /// Those of the beginning: an engine may be told of others.
     pub runtimes: Runtimes,
-    /// The daemon's labels.
-    pub labels: Vec<String>,
 }
 
 impl Settings {

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use stories::Host;
+use rustix::process::{Pid, Signal, kill_process};
+use stories::{Host, eventually};
 
 const REASON: &str = "about wharfd's own command line";
 
@@ -148,4 +149,60 @@ fn a_debug_level_says_more() {
 
     assert!(log.contains("DEBUG") || log.contains("debug"), "{log}");
     assert_eq!(host.answer("info --format {{.Debug}}"), "true");
+}
+
+#[test]
+fn what_is_told_anew_holds_from_then_on() {
+    if !Host::is_wharf_or_skips("a story's dockerd has a file of its own") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("daemon.json");
+    std::fs::write(&file, r#"{"labels": ["tier=front"]}"#).unwrap();
+    let host = Host::builder().flags(&format!("--config-file {}", file.display())).start();
+    let pid = Pid::from_raw(host.daemon_pid().cast_signed()).unwrap();
+    let reloads = || host.events("--filter event=reload --format '{{json .Actor.Attributes}}'");
+    let reload = |text: &str, count: usize| {
+        std::fs::write(&file, text).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        eventually("the news of the settings", || {
+            let told = reloads();
+            (told.lines().count() == count).then(|| told.lines().last().map(str::to_owned))?
+        })
+    };
+    let described = || {
+        let format = "{{.Labels}} {{.DefaultRuntime}} {{.Debug}} {{json .Runtimes.other}}";
+        host.answer(&format!("info --format '{format}'"))
+    };
+
+    let told = reload(
+        r#"{"labels": ["tier=back"], "debug": true, "default-shm-size": "32m",
+            "runtimes": {"other": {"path": "/bin/other"}}, "default-runtime": "other"}"#,
+        1,
+    );
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    for (name, value) in [
+        ("labels", r#"["tier=back"]"#),
+        ("debug", "true"),
+        ("default-runtime", "other"),
+        ("default-shm-size", "33554432"),
+        ("runtimes", "other:/bin/other"),
+    ] {
+        assert_eq!(told[name], value, "{told}");
+    }
+    let shown = described();
+    assert!(
+        shown.starts_with("[tier=back] other true {") && shown.contains("/bin/other"),
+        "{shown}"
+    );
+    let container = host.create("--name web busybox true");
+    assert_eq!(container.at("/HostConfig/Runtime"), "other");
+    assert_eq!(container.at("/HostConfig/ShmSize"), 32 << 20);
+    host.docker("start web").fails_with(1).stderr_has("/bin/other");
+
+    // What it is not told any more is as if it had never been told.
+    reload(r#"{"runtimes": {"other": {"path": "/bin/third"}}}"#, 2);
+    let shown = described();
+    assert!(shown.starts_with("[] runc false {") && shown.contains("/bin/third"), "{shown}");
+    host.docker("start web").fails_with(1).stderr_has("/bin/third");
 }

@@ -1,7 +1,6 @@
 //! The engine itself: `/_ping`, `/version`, `/info`, `/system/df` and the like.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use docker_api::ApiVersion;
 use docker_api::images::ImageSummary;
@@ -82,7 +81,8 @@ pub(crate) async fn info(request: Request) -> Result<Response<Answer>, ApiError>
 fn describe(request: &Request) -> SystemInfo {
     let (engine, about) = (request.engine(), &request.server.about);
     let (settings, summary) = (engine.settings(), engine.summary());
-    let cgroups = request.server.circumstances.cgroups;
+    let current = request.server.current();
+    let (told, cgroups) = (&current.reloadable, current.circumstances.cgroups);
     let (operating_system, os_version) = host::distribution();
     SystemInfo {
         id: about.daemon_id.clone(),
@@ -104,7 +104,7 @@ fn describe(request: &Request) -> SystemInfo {
         cpu_set: cgroups.cpuset,
         pids_limit: cgroups.pids,
         ipv4_forwarding: host::is_forwarding_ipv4(),
-        debug: about.debug.load(Ordering::Relaxed),
+        debug: told.debug,
         n_fd: host::open_descriptors(),
         oom_kill_disable: cgroups.oom_kill_disable,
         kernel_memory_tcp: cgroups.memory_tcp,
@@ -130,10 +130,10 @@ fn describe(request: &Request) -> SystemInfo {
         https_proxy: about.https_proxy.clone(),
         no_proxy: about.no_proxy.clone(),
         name: host::hostname(),
-        labels: settings.labels.clone(),
+        labels: told.labels.clone(),
         server_version: VERSION.to_owned(),
-        runtimes: runtimes(settings),
-        default_runtime: settings.runtimes.default.clone(),
+        runtimes: runtimes(settings, &told.runtimes),
+        default_runtime: told.runtimes.default.clone(),
         swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
         // Containers outlive the daemon, always.
         live_restore_enabled: true,
@@ -184,12 +184,15 @@ fn registry_config() -> RegistryConfig {
     }
 }
 
-fn runtimes(settings: &engine::Settings) -> BTreeMap<String, RuntimeInfo> {
+fn runtimes(
+    settings: &engine::Settings,
+    configured: &engine::Runtimes,
+) -> BTreeMap<String, RuntimeInfo> {
     let own = settings.shim_program.display().to_string();
     let built_in = BUILT_IN
         .map(|name| (name.to_owned(), RuntimeInfo { path: own.clone(), ..RuntimeInfo::default() }));
     let mut runtimes = BTreeMap::from(built_in);
-    for (name, program) in &settings.runtimes.programs {
+    for (name, program) in &configured.programs {
         let info = RuntimeInfo {
             path: program.path.display().to_string(),
             runtime_args: program.arguments.clone(),

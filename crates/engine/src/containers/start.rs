@@ -467,18 +467,18 @@ impl Start {
             terminal_size: process.terminal_size,
             restart: spec.restart.into(),
             restart_count: 0,
-            runtime: program.map(|program| program.path.clone()),
-            runtime_arguments: program.map(|it| it.arguments.clone()).unwrap_or_default(),
+            runtime: program.as_ref().map(|program| program.path.clone()),
+            runtime_arguments: program.map(|it| it.arguments).unwrap_or_default(),
             health: super::health::check(&self.record, &self.hostname(), &self.link_environment()),
         })
     }
 
     /// The program that runs the container, if it is not our own library.
-    fn runtime_program(&self) -> Result<Option<&RuntimeProgram>, StartError> {
+    fn runtime_program(&self) -> Result<Option<RuntimeProgram>, StartError> {
         let name = self.record.spec.runtime.as_deref();
-        match self.parts.settings.runtimes.find(name) {
+        match self.parts.runtimes().find(name) {
             Some(Runtime::BuiltIn) => Ok(None),
-            Some(Runtime::Program(program)) => Ok(Some(program)),
+            Some(Runtime::Program(program)) => Ok(Some(program.clone())),
             // It was known when the container was made.
             None => Err(StartError::UnknownRuntime { name: name.unwrap_or_default().to_owned() }),
             Some(Runtime::Foreign) => {

@@ -150,7 +150,8 @@ pub(crate) async fn update(mut request: Request) -> Result<Response<Answer>, Api
         // Whatever is no limit is shown as one.
         *limit = (*limit).max(0);
     }
-    let warnings = check_limits(&mut update.resources, &request.server.circumstances, true)?;
+    let warnings =
+        check_limits(&mut update.resources, &request.server.current().circumstances, true)?;
     let restart = match update.restart_policy.name.as_str() {
         "" => None,
         _ => Some(convert_restart(&update.restart_policy)?),

@@ -18,15 +18,16 @@ pub(crate) async fn create(mut request: Request) -> Result<Response<Answer>, Api
     if document == CreateRequest::default() {
         return Err(ApiError::invalid("config cannot be empty in order to create a container"));
     }
-    let circumstances = Arc::clone(&request.server.circumstances);
+    let current = request.server.current();
+    let circumstances = &current.circumstances;
     versions::create_request(request.version, &mut document, circumstances.cgroups.version)?;
     let host = document.host_config.get_or_insert_with(HostConfig::default);
     name_containers_by_id(&request.server, host);
     let image_name = document.config.image.clone();
-    let checked = check(document, &circumstances)?;
+    let checked = check(document, circumstances)?;
     let image = find_image(&request, &image_name).await?;
     let defaults = image.as_ref().map(|image| image_defaults(image)).unwrap_or_default();
-    let planned = checked.plan(&defaults, &circumstances)?;
+    let planned = checked.plan(&defaults, circumstances)?;
     let Some(image) = image else {
         return Err(Refusal::unsupported("containers without an image").into());
     };
