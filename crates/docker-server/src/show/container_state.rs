@@ -126,6 +126,7 @@ mod tests {
         let now = Timestamp::now();
         let view = StateView {
             phase: Phase::Exited,
+            is_starting: false,
             pid: 0,
             exit_code: 3,
             oom_killed: false,
