@@ -250,7 +250,7 @@ mod tests {
             let snapshot = store.store.prepare("container", &image.id).unwrap();
             snapshot.upper.join(".dockerenv").exists()
         };
-        assert!(is_made(&[other.clone()]));
+        assert!(is_made(std::slice::from_ref(&other)));
         assert!(!is_made(&[marked.clone(), other.clone()]));
         assert!(is_made(&[marked, unmarked, other]));
     }
@@ -284,7 +284,7 @@ mod tests {
 
         let files =
             run_within(&snapshot, "find . -type f | sort; cat etc/kept; stat -c %h%a bin/tool");
-        let expected = "./bin/alias\n./bin/tool\n./cache/new\n./data/new\n./etc/kept\n\
+        let expected = "./.dockerenv\n./bin/alias\n./bin/tool\n./cache/new\n./data/new\n./etc/kept\n\
                         ./turned/inner\nkept24755\n";
         assert_eq!(files, expected);
         store.store.discard("container").unwrap();
@@ -311,7 +311,7 @@ mod tests {
         let store = TestStore::new();
         let image = store.load_one(&docker_archive(&[], &[]));
         let snapshot = store.store.prepare("container", &image.id).unwrap();
-        assert_eq!(run_within(&snapshot, "ls -A"), "");
+        assert_eq!(run_within(&snapshot, "ls -A"), ".dockerenv\n");
         let store = store.reopen();
         assert_eq!(store.store.snapshot("container").unwrap(), snapshot);
     }
