@@ -200,7 +200,7 @@ fn inspect_and_ps_tell_the_ports() {
 fn what_is_not_exposed_is_not_published() {
     let host = Host::start();
     let body = r#"{"Image":"busybox","Cmd":["sleep","1000"],"ExposedPorts":{"81/tcp":{}},
-        "HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"81":[{"HostPort":"8081"}]}}}"#;
+        "HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"81/tcp":[{"HostPort":"8081"}]}}}"#;
     let made = host.api("POST", "/v1.51/containers/create?name=web", Some(body));
     assert_eq!(made.status, 201, "{}", made.body);
 
