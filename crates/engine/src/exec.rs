@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::containers::ContainerId;
 
@@ -53,4 +54,18 @@ pub struct ExecView {
     pub pid: i32,
     /// `None` until it has ended.
     pub exit_code: Option<i32>,
+    pub(crate) ended_at: Option<Instant>,
+}
+
+impl ExecView {
+    /// One that has not run.
+    pub(crate) fn new(id: ExecId, container: ContainerId, spec: Arc<ExecSpec>) -> Self {
+        Self { id, container, spec, is_running: false, pid: 0, exit_code: None, ended_at: None }
+    }
+
+    pub(crate) fn end(&mut self, exit_code: i32) {
+        self.is_running = false;
+        self.exit_code = Some(exit_code);
+        self.ended_at.get_or_insert_with(Instant::now);
+    }
 }

@@ -246,3 +246,14 @@ fn a_paused_container_takes_no_further_process() {
     host.docker("exec --detach-keys ctrl-xx web true").fails().stderr_has("ctrl-xx");
     host.docker("exec --workdir /not/there web true").fails_with(127);
 }
+
+#[test]
+fn many_at_once_lose_no_exit_code() {
+    const AT_ONCE: usize = 80;
+    let host = Host::start();
+    host.run("--name web busybox sleep 1000");
+    let clients: Vec<_> = (0..AT_ONCE).map(|_| host.spawn("exec web sh -c 'exit 3'")).collect();
+    for client in clients {
+        client.finish().fails_with(3);
+    }
+}

@@ -145,13 +145,15 @@ pub(super) enum Message {
     },
     /// Asks the shim how the execs are, ahead of its events.
     RefreshExecs {
-        reply: Reply<(), ControlError>,
+        reply: Reply<Vec<String>, ControlError>,
     },
     /// Asks the shim what the last health checks found.
     RefreshHealth {
         reply: Reply<(), ControlError>,
     },
     Restarted,
+    /// The end that a restart waited for did not come in time.
+    RestartGivenUp,
     /// How a run ended is on the disk.
     EndRecorded {
         generation: u64,
@@ -306,7 +308,14 @@ impl Container {
     }
 
     pub(crate) async fn restart(&self, options: StopOptions) -> Result<Stopped, ControlError> {
-        let stopped = self.stop_for(options, true).await?;
+        let stopped = match self.stop_for(options, true).await {
+            Ok(stopped) => stopped,
+            Err(error) => {
+                // It ends as any other, whenever it does.
+                let _ = self.queue.send(Message::RestartGivenUp).await;
+                return Err(error);
+            }
+        };
         self.start().await?;
         // The event only; the container may have gone again by now.
         let _ = self.queue.send(Message::Restarted).await;
@@ -475,9 +484,19 @@ impl Container {
     pub(crate) async fn current_exec_view(&self, id: &str) -> Result<ExecView, ExecError> {
         // Not `is_running`: a short one may have ended before its start is noted here, and
         // the question waits behind that start.
-        if self.exec_view(id)?.exit_code.is_none() {
-            // Without its container it has ended, and the news of that has come first.
-            let _ = self.ask_control(|reply| Message::RefreshExecs { reply }).await;
+        if self.exec_view(id)?.exit_code.is_some() {
+            return self.exec_view(id);
+        }
+        // Without its container it has ended, and the news of that has come first.
+        if let Ok(running) = self.ask_control(|reply| Message::RefreshExecs { reply }).await
+            && !running.iter().any(|other| other == id)
+        {
+            let mut snapshot = self.snapshot();
+            let is_told = |now: &Snapshot| {
+                !now.execs.iter().any(|exec| exec.id.as_str() == id && exec.is_running)
+            };
+            // The shim has told of its end; that may wait behind what others ask.
+            let _ = tokio::time::timeout(TURN_PATIENCE, snapshot.wait_for(is_told)).await;
         }
         self.exec_view(id)
     }

@@ -122,6 +122,11 @@ impl Control {
         }
     }
 
+    /// Whether anybody is told of anything.
+    pub(crate) fn has_watchers(&self) -> bool {
+        self.connections.iter().any(|connection| connection.is_watching)
+    }
+
     /// Tells everybody who watches.
     pub(crate) fn tell(&mut self, event: &Event) {
         let bytes = wire::encode(event);

@@ -25,8 +25,7 @@ impl Supervisor {
         match event.what {
             What::ExecExited { id, exit_code } => {
                 if let Some(exec) = self.exec(&id) {
-                    exec.is_running = false;
-                    exec.exit_code = Some(exit_code);
+                    exec.end(exit_code);
                     self.tell("exec_die", [("execID", id), ("exitCode", exit_code.to_string())]);
                     self.publish();
                 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fail_points::{Point, pass};
 use shim::protocol::{self, Answer, AttachOptions, Failure, FailureKind};
@@ -14,8 +15,11 @@ use super::super::{bundle, links, random_id, start};
 use super::Supervisor;
 use crate::exec::{ExecId, ExecSpec, ExecView};
 
-/// Execs of a container that are remembered once they have ended, for whoever asks how.
-const EXECS_KEPT: usize = 64;
+/// How long it is remembered how an exec has ended, for whoever asks. As long as in Docker.
+const EXEC_MEMORY: Duration = Duration::from_secs(5 * 60);
+
+/// Execs of a container that are remembered at most once they have ended.
+const ENDED_EXECS_MAX: usize = 4096;
 
 impl Supervisor {
     /// Of links whose containers do not run any more nothing is said.
@@ -33,14 +37,7 @@ impl Supervisor {
         self.tell_exec("exec_create", &spec.arguments, id.as_str());
         self.parts.registry.insert_exec(&id.0, &self.id);
         self.forget_old_execs();
-        self.execs.push(ExecView {
-            id: id.clone(),
-            container: self.id.clone(),
-            spec: Arc::new(spec),
-            is_running: false,
-            pid: 0,
-            exit_code: None,
-        });
+        self.execs.push(ExecView::new(id.clone(), self.id.clone(), Arc::new(spec)));
         self.publish();
         pass(Point::ExecCreated);
         Ok(id)
@@ -94,7 +91,7 @@ impl Supervisor {
             }
             Ok(other) => Err(self.unexpected(&other).into()),
             Err(ControlError::Shim { failure }) => {
-                exec.exit_code = Some(exit_code_of(&failure));
+                exec.end(exit_code_of(&failure));
                 Err(ExecError::Runtime { failure })
             }
             Err(error) => Err(error.into()),
@@ -103,13 +100,18 @@ impl Supervisor {
         result
     }
 
-    pub(super) async fn refresh_execs(&mut self) -> Result<(), ControlError> {
+    /// Says which of them run. Of any other that has run the end is known, or on its way here.
+    pub(super) async fn refresh_execs(&mut self) -> Result<Vec<String>, ControlError> {
         let state = self.converse(|mut connection| connection.state()).await?;
         for exec in &state.execs {
-            self.readopt_exec(exec);
+            // One that is forgotten here stays so.
+            if exec.exit_code.is_none() || self.exec(&exec.id).is_some() {
+                self.readopt_exec(exec);
+            }
         }
         self.publish();
-        Ok(())
+        let running = state.execs.into_iter().filter(|exec| exec.exit_code.is_none());
+        Ok(running.map(|exec| exec.id).collect())
     }
 
     /// An exec that an earlier daemon started: what it was is unknown, how it goes is not.
@@ -117,19 +119,14 @@ impl Supervisor {
         let id = ExecId(state.id.as_str().into());
         self.parts.registry.insert_exec(&id.0, &self.id);
         if self.exec(&state.id).is_none() {
-            self.execs.push(ExecView {
-                id,
-                container: self.id.clone(),
-                spec: Arc::new(ExecSpec::default()),
-                is_running: false,
-                pid: 0,
-                exit_code: None,
-            });
+            self.execs.push(ExecView::new(id, self.id.clone(), Arc::default()));
         }
         if let Some(exec) = self.exec(&state.id) {
             exec.pid = state.pid;
-            exec.exit_code = state.exit_code;
-            exec.is_running = state.exit_code.is_none();
+            match state.exit_code {
+                Some(exit_code) => exec.end(exit_code),
+                None => exec.is_running = true,
+            }
         }
     }
 
@@ -137,21 +134,25 @@ impl Supervisor {
         self.execs.iter_mut().find(|exec| exec.id.as_str() == id)
     }
 
-    /// Makes room for one more: the oldest that have ended go.
-    pub(super) fn forget_old_execs(&mut self) {
-        while self.execs.len() >= EXECS_KEPT {
-            let Some(oldest) = self.execs.iter().position(|exec| exec.exit_code.is_some()) else {
-                return;
-            };
-            let exec = self.execs.remove(oldest);
-            self.parts.registry.remove_exec(exec.id.as_str());
-        }
+    /// Makes room for one more: those that ended long ago go.
+    fn forget_old_execs(&mut self) {
+        let ended = self.execs.iter().filter(|exec| exec.ended_at.is_some()).count();
+        let mut surplus = ended.saturating_sub(ENDED_EXECS_MAX);
+        self.execs.retain(|exec| {
+            let Some(ended_at) = exec.ended_at else { return true };
+            let goes = surplus > 0 || ended_at.elapsed() > EXEC_MEMORY;
+            surplus = surplus.saturating_sub(usize::from(goes));
+            if goes {
+                self.parts.registry.remove_exec(exec.id.as_str());
+            }
+            !goes
+        });
     }
 
     pub(super) fn forget_execs(&mut self) {
         for exec in &mut self.execs {
-            if std::mem::take(&mut exec.is_running) {
-                exec.exit_code.get_or_insert(137);
+            if exec.is_running {
+                exec.end(137);
             }
         }
     }

@@ -225,6 +225,13 @@ impl Supervisor {
             Message::RefreshExecs { reply } => drop(reply.send(self.refresh_execs().await)),
             Message::RefreshHealth { reply } => drop(reply.send(self.refresh_health().await)),
             Message::Restarted => self.tell("restart", []),
+            Message::RestartGivenUp => {
+                self.is_restarting = false;
+                // It may have ended just now.
+                if self.record.spec.remove_at_end && self.phase == Phase::Exited {
+                    return self.remove_by_itself().await;
+                }
+            }
             Message::Shim { generation, event } if generation == self.generation => {
                 return self.heed(*event).await;
             }

@@ -70,6 +70,9 @@ impl Supervisor {
     }
 }
 
+/// Of a process of which nothing else is known.
+const KILLED_EXIT_CODE: i32 = 137;
+
 /// Between two tries to hear from a shim that does not answer.
 const SILENCE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -122,10 +125,32 @@ impl Supervisor {
         if self.is_unstarted() {
             self.note_first_state(state);
         } else {
-            self.note_state(state);
+            self.note_missed(state);
         }
         self.follow(Some(watch));
         false
+    }
+}
+
+impl Supervisor {
+    /// What a shim could not tell: executions that have ended, and another run.
+    fn note_missed(&mut self, state: protocol::State) {
+        for exec in self.execs.iter_mut().filter(|exec| exec.is_running) {
+            if !state.execs.iter().any(|known| known.id == exec.id.as_str()) {
+                // With what exit code nobody knows any more.
+                exec.end(KILLED_EXIT_CODE);
+            }
+        }
+        let began = self.record.started_at;
+        // Once another run has begun, nobody knows it any more.
+        let exit_code = state.exit_code.map(|code| ("exitCode", code.to_string()));
+        self.note_state(state);
+        if self.record.started_at != began {
+            self.ends += 1;
+            self.tell("die", exit_code);
+            self.tell("start", []);
+            self.publish();
+        }
     }
 }
 

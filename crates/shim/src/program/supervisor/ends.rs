@@ -7,7 +7,8 @@ use fail_points::{Point, pass};
 use shim::protocol::{Phase, What};
 
 use super::{
-    ENDED_EXECS_MAX, EXEC_DEATH_TIME, Ended, KILLED_EXIT_CODE, Supervisor, container, delete,
+    ENDED_EXECS_MAX, EXEC_DEATH_TIME, Ended, KILLED_EXIT_CODE, Supervisor, UNTOLD_EXECS_MAX,
+    container, delete,
 };
 use crate::container::Container;
 use crate::control::Control;
@@ -73,9 +74,11 @@ impl Supervisor {
     }
 
     fn forget_old_execs(&mut self) {
+        let is_told = self.control.has_watchers();
+        let kept = if is_told { ENDED_EXECS_MAX } else { UNTOLD_EXECS_MAX };
         let execs = &mut self.state.execs;
         let ended = execs.iter().filter(|exec| exec.exit_code.is_some()).count();
-        let mut surplus = ended.saturating_sub(ENDED_EXECS_MAX);
+        let mut surplus = ended.saturating_sub(kept);
         execs.retain(|exec| {
             let goes = exec.exit_code.is_some() && surplus > 0;
             surplus -= usize::from(goes);

@@ -67,8 +67,11 @@ const TIDY_TIME: Duration = Duration::from_millis(500);
 /// Between two looks for ended processes that another runtime's container left to us.
 const STRANGERS_TIME: Duration = Duration::from_secs(1);
 
-/// Ended additional processes that are remembered, for a daemon that was away.
+/// Ended additional processes that are remembered for a daemon that was away,
 const ENDED_EXECS_MAX: usize = 32;
+
+/// and while there is none.
+const UNTOLD_EXECS_MAX: usize = 1024;
 
 /// The container and all that belongs to it.
 #[derive(Debug)]
