@@ -98,7 +98,7 @@ fn resource_limits_of_processes_are_set() {
 
 #[test]
 fn a_limit_above_the_daemon_s_own_is_lowered_and_said() {
-    if !Host::is_wharf_or_skips("dockerd fails instead, or has the right to raise its limits") {
+    if !Host::is_wharf_or_skips("dockerd fails instead") {
         return;
     }
     let host = Host::start();
@@ -134,7 +134,7 @@ fn devices_are_allowed_by_rule() {
 fn the_limits_are_told_again() {
     let host = Host::start();
     let container = host.create(
-        "--memory 64m --memory-swap 128m --memory-reservation 32m --cpus 1.5 --cpu-shares 512 \
+        "--memory 64m --memory-swap 128m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 \
          --cpuset-cpus 0 --pids-limit 50 --ulimit nofile=10:20 busybox",
     );
 
@@ -143,7 +143,7 @@ fn the_limits_are_told_again() {
     assert_eq!(told["Memory"], 64 << 20);
     assert_eq!(told["MemorySwap"], 128 << 20);
     assert_eq!(told["MemoryReservation"], 32 << 20);
-    assert_eq!(told["NanoCpus"], 1_500_000_000);
+    assert_eq!(told["NanoCpus"], 500_000_000);
     assert_eq!(told["CpuShares"], 512);
     assert_eq!(told["CpusetCpus"], "0");
     assert_eq!(told["PidsLimit"], 50);

@@ -14,16 +14,27 @@ pub(crate) fn about_ulimits<'a>(
 ) -> Vec<String> {
     let may_raise =
         capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
-    if may_raise {
-        return Vec::new();
-    }
     // A container's own word counts, which comes later.
     let limits: BTreeMap<_, _> = limits.collect();
-    limits.into_iter().filter_map(|(name, limit)| about(name, *limit)).collect()
+    let above = |(name, limit): (&String, &Ulimit)| about(name, *limit, highest(name, may_raise)?);
+    limits.into_iter().filter_map(above).collect()
 }
 
-fn about(name: &str, wanted: Ulimit) -> Option<String> {
-    let highest = getrlimit(resource(name)?).maximum?;
+/// The most that this daemon may give, if it may not give everything.
+fn highest(name: &str, may_raise: bool) -> Option<u64> {
+    let resource = resource(name)?;
+    match (may_raise, resource) {
+        // Nobody may have more than the whole system.
+        (true, Resource::Nofile) => {
+            let text = std::fs::read_to_string("/proc/sys/fs/nr_open").ok()?;
+            text.trim().parse().ok()
+        }
+        (true, _) => None,
+        (false, _) => getrlimit(resource).maximum,
+    }
+}
+
+fn about(name: &str, wanted: Ulimit, highest: u64) -> Option<String> {
     let exceeds = |value: i64| u64::try_from(value).is_ok_and(|value| value > highest) || value < 0;
     (exceeds(wanted.soft) || exceeds(wanted.hard)).then(|| {
         format!(
@@ -62,14 +73,17 @@ mod tests {
 
     #[test]
     fn a_limit_above_the_daemons_own_is_said() {
-        let highest = getrlimit(Resource::Nofile).maximum;
-        let Some(highest) = highest.and_then(|highest| i64::try_from(highest).ok()) else {
-            // Nothing is above no limit.
-            return assert_eq!(about("nofile", Ulimit { soft: 1, hard: i64::MAX }), None);
-        };
-        let above = Ulimit { soft: 1, hard: highest + 1 };
-        assert!(about("nofile", above).unwrap().contains(&highest.to_string()));
-        assert_eq!(about("nofile", Ulimit { soft: 1, hard: highest }), None);
-        assert_eq!(about("unknown", above), None);
+        let above = Ulimit { soft: 1, hard: 11 };
+        assert!(about("nofile", above, 10).unwrap().contains("Limited to 10"));
+        assert!(about("nofile", Ulimit { soft: -1, hard: -1 }, 10).is_some());
+        assert_eq!(about("nofile", Ulimit { soft: 1, hard: 10 }, 10), None);
+    }
+
+    #[test]
+    fn who_may_raise_limits_may_not_raise_that_of_the_system() {
+        assert_eq!(highest("nofile", false), getrlimit(Resource::Nofile).maximum);
+        assert!(highest("nofile", true) >= highest("nofile", false));
+        assert_eq!(highest("nproc", true), None);
+        assert_eq!(highest("unknown", false), None);
     }
 }

@@ -58,7 +58,7 @@ fn clamp(
     resource: Resource,
     wanted: Rlimit,
 ) -> Result<(), StepError> {
-    let largest = getrlimit(resource).maximum;
+    let largest = largest(resource, wanted);
     let possible = Rlimit {
         current: smaller(wanted.current, largest),
         maximum: smaller(wanted.maximum, largest),
@@ -70,6 +70,23 @@ fn clamp(
         largest.map_or("unlimited".to_owned(), |largest| largest.to_string()),
         limit.hard(),
     ))
+}
+
+/// The largest that the kernel takes, which is found by trying: who may raise limits may still not
+/// have more descriptors than `fs.nr_open`, and there is no `/proc` to read that from any more.
+fn largest(resource: Resource, wanted: Rlimit) -> Option<u64> {
+    let mut taken = getrlimit(resource).maximum?;
+    let mut refused = wanted.maximum.unwrap_or(u64::MAX);
+    while refused.saturating_sub(taken) > 1 {
+        let middle = taken + (refused - taken) / 2;
+        let attempt =
+            Rlimit { current: smaller(wanted.current, Some(middle)), maximum: Some(middle) };
+        match setrlimit(resource, attempt) {
+            Ok(()) => taken = middle,
+            Err(_) => refused = middle,
+        }
+    }
+    Some(taken)
 }
 
 /// `None` is without limit.
