@@ -105,6 +105,12 @@ impl<'host> Container<'host> {
         self.host.docker(&format!("exec {} {line}", self.id))
     }
 
+    /// Makes a file that it waits for. The container may end before `touch` does, which goes
+    /// with it, so nothing is said of how that ended.
+    pub fn touch(&self, path: &str) {
+        let _ = self.exec(&format!("touch {path}"));
+    }
+
     /// Waits for its end, and returns its exit code.
     #[track_caller]
     pub fn wait(&self) -> i32 {

@@ -168,7 +168,7 @@ fn an_image_brings_its_check_along() {
 #[test]
 fn whom_nobody_looks_at_is_unhealthy() {
     let host = Host::start();
-    let flags = "--health-cmd true --health-interval 300ms";
+    let flags = "--health-cmd true --health-interval 2s";
     let container = host.run(&format!("--name web {flags} busybox sleep 1000"));
     becomes(&container, "healthy");
 

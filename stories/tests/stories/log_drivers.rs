@@ -243,7 +243,7 @@ fn syslog_gets_lines_by_udp_with_tag_and_severity() {
     // local0 is 16; 6 is information, and 3 an error.
     let first = message();
     assert!(first.starts_with("<134>1 2") && first.ends_with(" web - out\n"), "{first}");
-    container.exec("touch /go").succeeds();
+    container.touch("/go");
     let second = message();
     assert!(second.starts_with("<131>1 2") && second.ends_with(" web - err\n"), "{second}");
     container.wait();

@@ -69,7 +69,7 @@ fn following_shows_lines_as_they_come_and_ends_with_the_container() {
 
     let following = host.spawn("logs --follow web");
     following.shows("one\n");
-    container.exec("touch /go").succeeds();
+    container.touch("/go");
 
     following.finish().succeeds().prints("one\ntwo\n");
 }
@@ -83,7 +83,7 @@ fn following_can_start_at_the_end() {
 
     let following = host.spawn("logs --follow --tail 2 web");
     following.shows("99\n100\n");
-    container.exec("touch /go").succeeds();
+    container.touch("/go");
 
     following.finish().succeeds().prints("99\n100\nlast\n");
 }

@@ -70,13 +70,17 @@ impl WebSocket {
     /// All that comes until there is `end`.
     #[track_caller]
     fn receive_until(&mut self, end: &str) -> String {
-        let mut text = String::new();
-        while !text.contains(end) {
+        let mut all = Vec::new();
+        loop {
             let (kind, bytes) = self.receive();
-            assert_eq!(kind, BINARY, "after {text:?}");
-            text.push_str(&String::from_utf8_lossy(&bytes));
+            assert_eq!(kind, BINARY, "after {:?}", String::from_utf8_lossy(&all));
+            // Docker sends each line by itself: what was looked through once is not again.
+            let new_from = all.len().saturating_sub(end.len());
+            all.extend(bytes);
+            if all[new_from..].windows(end.len()).any(|part| part == end.as_bytes()) {
+                return String::from_utf8_lossy(&all).into_owned();
+            }
         }
-        text
     }
 }
 
