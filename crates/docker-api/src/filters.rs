@@ -40,8 +40,10 @@ impl Filters {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let Ok(Value::Object(names)) = serde_json::from_str(text) else {
-            return Err(FiltersError::Malformed);
+        let names = match serde_json::from_str(text) {
+            Ok(Value::Object(names)) => names,
+            Ok(Value::Null) => return Ok(Self::default()),
+            _ => return Err(FiltersError::Malformed),
         };
         let mut filters = Self::default();
         for (name, values) in names {
@@ -140,6 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused_in_dockers_words() {
+        assert!(Filters::parse("null").unwrap().is_empty());
         assert_eq!(Filters::parse("x").unwrap_err().to_string(), "invalid filter");
         let filters = Filters::parse(r#"{"colour":["red"],"dangling":["maybe"]}"#).unwrap();
         assert_eq!(

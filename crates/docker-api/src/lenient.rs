@@ -3,7 +3,7 @@
 //!
 //! - A member's name matches a field whatever its case; an exact match wins.
 //! - `null` is the zero value, whatever the type.
-//! - Unknown members are ignored, and so is what follows the document.
+//! - Unknown members are ignored.
 //!
 //! An error names the member it is about by its path.
 
@@ -52,13 +52,22 @@ impl serde::de::Error for Error {
 
 /// Reads the first document in `bytes`.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    first_of(bytes).map(|(document, _rest)| document)
+}
+
+/// Reads the first document in `bytes`, and says what comes after it.
+pub fn first_of<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Error> {
     let mut documents = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
     let value = match documents.next() {
         Some(Ok(value)) => value,
+        Some(Err(error)) if error.is_eof() => {
+            return Err(serde::de::Error::custom("unexpected EOF"));
+        }
         Some(Err(error)) => return Err(serde::de::Error::custom(error)),
         None => return Err(serde::de::Error::custom("unexpected end of JSON input")),
     };
-    from_value(value)
+    let rest = bytes.get(documents.byte_offset()..).unwrap_or_default();
+    Ok((from_value(value)?, rest))
 }
 
 /// Reads a document that was parsed already.

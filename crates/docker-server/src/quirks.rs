@@ -3,7 +3,7 @@
 //! Docker gives many errors no class at all, so that they become 500, and clients have learnt
 //! to live with it. Each line here was seen on a Docker engine 28.5.
 
-use engine::containers::{ControlError, StartError};
+use engine::containers::{ControlError, ExecError, StartError};
 use errors::{Explain, Kind};
 use hyper::StatusCode;
 
@@ -15,9 +15,16 @@ pub(crate) fn status(error: &dyn Explain) -> Option<StatusCode> {
     {
         return Some(StatusCode::INTERNAL_SERVER_ERROR);
     }
+    if let Some(ExecError::Container(control)) = error.downcast_ref() {
+        return status(control);
+    }
     match error.downcast_ref() {
         Some(ControlError::Start(start)) => return status(start),
-        Some(ControlError::NotPaused { .. }) => return Some(StatusCode::INTERNAL_SERVER_ERROR),
+        Some(
+            ControlError::NotPaused { .. }
+            | ControlError::ProcessTable { .. }
+            | ControlError::EscapeKeys { .. },
+        ) => return Some(StatusCode::INTERNAL_SERVER_ERROR),
         _ => {}
     }
     None

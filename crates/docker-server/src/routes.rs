@@ -14,7 +14,7 @@ use hyper::{Method, Response, StatusCode};
 use crate::Server;
 use crate::handlers::{containers, events, exec, images, missing, networks, system, volumes};
 use crate::http::{
-    Answer, ApiError, Hijacker, Query, Request, drain, percent_decode, plain, status_only,
+    Answer, ApiError, Hijacker, Query, Request, Unread, drain, percent_decode, plain, status_only,
 };
 use crate::product::{API_VERSION, SERVER_HEADER};
 use crate::versions;
@@ -135,7 +135,9 @@ pub(crate) async fn answer(
     let mut response = match dispatch(server, request, hijacker).await {
         Ok(response) => response,
         // These clients show the body as it is.
-        Err(error) if is_for_reading_by_people => plain(error.status(), error.message().to_owned()),
+        Err(error) if is_for_reading_by_people => {
+            plain(error.status(), format!("{}\n", error.message()))
+        }
         Err(error) => error.into_response(),
     };
     add_server_headers(&mut response);
@@ -159,7 +161,15 @@ async fn dispatch(
     };
     let version = versions::check(version)?;
     let query = Query::parse(head.uri.query().unwrap_or_default());
-    let request = Request { server, version, name: name.to_owned(), query, head, body, hijacker };
+    let request = Request {
+        server,
+        version,
+        name: name.to_owned(),
+        query,
+        head,
+        body: Unread::new(body),
+        hijacker,
+    };
     let handled = (route.handler)(request);
     match route.run {
         Run::WithClient => handled.await,

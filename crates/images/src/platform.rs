@@ -14,11 +14,23 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
+/// System, processor, variant.
+const PARTS_MAX: usize = 3;
+
 /// A text does not name a platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is an invalid OS or architecture, or has too many parts: invalid argument")]
-pub struct PlatformError {
-    text: String,
+pub enum PlatformError {
+    #[error("{text:?}: wildcards not yet supported: invalid argument")]
+    Wildcard { text: String },
+    #[error(
+        "{part:?} is an invalid component of {text:?}: platform specifier component must match \
+         \"^[A-Za-z0-9_.-]+$\": invalid argument"
+    )]
+    Part { part: String, text: String },
+    #[error("{text:?}: unknown operating system or architecture: invalid argument")]
+    UnknownWord { text: String },
+    #[error("{text:?}: cannot parse platform specifier: invalid argument")]
+    TooLong { text: String },
 }
 
 impl Explain for PlatformError {
@@ -103,16 +115,19 @@ impl FromStr for Platform {
 
     /// Reads `os/architecture[/variant]`, or one of the two alone.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let refused = || PlatformError { text: text.to_owned() };
-        let is_word = |part: &&str| {
+        let is_word = |part: &str| {
             !part.is_empty()
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
+        let text_again = || text.to_owned();
+        if text.contains('*') {
+            return Err(PlatformError::Wildcard { text: text_again() });
+        }
+        if let Some(part) = text.splitn(PARTS_MAX + 1, '/').find(|part| !is_word(part)) {
+            return Err(PlatformError::Part { part: part.to_owned(), text: text_again() });
+        }
         let lower = text.to_lowercase();
         let parts: Vec<&str> = lower.split('/').collect();
-        if !parts.iter().all(is_word) {
-            return Err(refused());
-        }
         let named = |os: &str, machine: &str, variant: Option<&str>| Self {
             os: os.to_owned(),
             architecture: from_machine(machine).to_owned(),
@@ -125,7 +140,8 @@ impl FromStr for Platform {
             [machine] if is_architecture(machine) => Ok(named(std::env::consts::OS, machine, None)),
             [os, machine] => Ok(named(os, machine, None)),
             [os, machine, variant] => Ok(named(os, machine, Some(variant))),
-            _ => Err(refused()),
+            [_] => Err(PlatformError::UnknownWord { text: text_again() }),
+            _ => Err(PlatformError::TooLong { text: text_again() }),
         }
     }
 }
@@ -158,6 +174,15 @@ mod tests {
     fn what_is_no_platform_is_refused() {
         for text in ["", "/", "linux/", "a/b/c/d", "linux/a b", "vax"] {
             assert!(text.parse::<Platform>().is_err(), "{text}");
+        }
+        for (text, words) in [
+            ("linux/*", "\"linux/*\": wildcards not yet supported"),
+            ("linux/", "\"\" is an invalid component of \"linux/\": platform specifier"),
+            ("a/b/c/d", "\"a/b/c/d\": cannot parse platform specifier"),
+            ("vax", "\"vax\": unknown operating system or architecture"),
+        ] {
+            let refused = text.parse::<Platform>().unwrap_err().to_string();
+            assert!(refused.starts_with(words), "{refused}");
         }
     }
 

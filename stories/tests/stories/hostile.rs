@@ -341,6 +341,35 @@ fn bytes_that_are_no_requests_are_refused() {
 }
 
 #[test]
+fn who_is_refused_before_the_body_was_read_hears_why_and_goes_on() {
+    if !Host::is_wharf_or_skips("dockerd waits for the body before it refuses") {
+        return;
+    }
+    let host = Host::start();
+    let mut stream = connect(&host);
+    let mut heard = String::new();
+    let mut hear = |stream: &mut UnixStream, part: &str| {
+        let mut piece = [0; 4096];
+        while !heard.contains(part) {
+            let length = stream.read(&mut piece).unwrap();
+            assert_ne!(length, 0, "the connection ended after {heard:?}");
+            heard.push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+    };
+    stream
+        .write_all(
+            b"POST /containers/nobody/exec HTTP/1.1\r\nHost: d\r\nContent-Type: text/plain\r\n\
+              Content-Length: 16\r\n\r\n",
+        )
+        .unwrap();
+    hear(&mut stream, "unsupported Content-Type header (text/plain)");
+
+    // The body of the first request, and then another one.
+    stream.write_all(b"{\"Cmd\":[\"true\"]}GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n").unwrap();
+    hear(&mut stream, "HTTP/1.1 200 OK");
+}
+
+#[test]
 fn a_thousand_clients_that_say_nothing_cost_little() {
     if !Host::is_wharf_or_skips(REASON) {
         return;

@@ -2,6 +2,7 @@
 
 mod attach;
 mod auto_remove;
+mod bad_values;
 mod client_library;
 mod commit;
 mod copy;

@@ -46,7 +46,9 @@ pub(crate) use merge::ImageDefaults;
 pub(crate) use process::terminal_size;
 pub(crate) use refusal::Refusal;
 pub(crate) use restart::convert as convert_restart;
-pub(crate) use signals::{name as signal_name, number as signal_number};
+pub(crate) use signals::{
+    name as signal_name, number as signal_number, number_to_send as signal_to_send,
+};
 pub(crate) use update::contradiction;
 
 /// What decides about defaults beside the request.

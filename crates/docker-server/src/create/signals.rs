@@ -53,6 +53,15 @@ pub(crate) fn number(text: &str) -> Result<i32, Refusal> {
     parse(text).ok_or_else(|| Refusal::new(format!("invalid signal: {text}")))
 }
 
+/// The same for a signal that is to be sent now: what is a number, but not one of Linux, is
+/// refused in other words.
+pub(crate) fn number_to_send(text: &str) -> Result<i32, Refusal> {
+    number(text).map_err(|refusal| match text.parse::<i32>() {
+        Ok(0) | Err(_) => refusal,
+        Ok(number) => Refusal::new(format!("the linux daemon does not support signal {number}")),
+    })
+}
+
 /// What people call a signal: `SIGTERM`, `SIGRTMIN+3`.
 pub(crate) fn name(number: i32) -> String {
     match SIGNALS.iter().find(|(_, known)| *known == number) {
@@ -113,6 +122,14 @@ mod tests {
             assert!(number(wrong).is_err(), "{wrong}");
         }
         assert_eq!(number("FOO").unwrap_err().message(), "invalid signal: FOO");
+        for (wrong, words) in [
+            ("FOO", "invalid signal: FOO"),
+            ("0", "invalid signal: 0"),
+            ("65", "the linux daemon does not support signal 65"),
+            ("-1", "the linux daemon does not support signal -1"),
+        ] {
+            assert_eq!(number_to_send(wrong).unwrap_err().message(), words);
+        }
     }
 
     #[test]

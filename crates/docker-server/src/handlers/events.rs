@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::http::{Answer, ApiError, Request, stream as answer_stream};
-use crate::show::{event_message, parse_time};
+use crate::show::{event_message, parse_seconds};
 
 /// The first version that tells of images being made.
 const IMAGE_CREATE: ApiVersion = ApiVersion::new(46);
@@ -78,12 +78,11 @@ fn end(until: Timestamp) -> End {
     if left.is_positive() { End::At(Instant::now() + left.unsigned_abs()) } else { End::Now }
 }
 
+/// Nothing and -1 are no limit, as in Docker.
 fn time(request: &Request, name: &str) -> Result<Option<Timestamp>, ApiError> {
     match request.query.text(name) {
-        "" => Ok(None),
-        text => parse_time(text)
-            .map(Some)
-            .ok_or_else(|| ApiError::invalid(format!("invalid value for {name:?}: {text:?}"))),
+        "" | "-1" => Ok(None),
+        text => parse_seconds(text).map(Some).map_err(ApiError::internal),
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn filter(filters: &Filters) -> Result<PruneFilter, ApiError> {
     let until = match until[..] {
         [] => None,
         [text] => Some(parse_time(text).ok_or_else(|| {
-            ApiError::invalid(format!("invalid filter 'until={text}'"))
+            ApiError::invalid(format!("failed to parse value as time or duration: {text:?}"))
                 .with_hint("`until` takes a time (2026-01-31T12:00:00Z) or an age (24h)")
         })?),
         _ => return Err(ApiError::invalid("more than one until filter specified")),

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
+use docker_api::MEDIA_TYPE_RAW_STREAM;
 use futures_util::{Stream, StreamExt as _};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -39,6 +40,14 @@ pub(crate) fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Answ
     let mut response = Response::new(body(text.into()));
     *response.status_mut() = status;
     set_content_type(&mut response, "text/plain; charset=utf-8");
+    response
+}
+
+/// Text as a container without a terminal of its own would write it.
+pub(super) fn raw(status: StatusCode, text: impl Into<Bytes>) -> Response<Answer> {
+    let mut response = Response::new(body(text.into()));
+    *response.status_mut() = status;
+    set_content_type(&mut response, MEDIA_TYPE_RAW_STREAM);
     response
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use futures_util::Stream;
 use http_body_util::BodyExt as _;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
@@ -58,8 +58,43 @@ const DRAINED_BYTES_MAX: usize = 1 << 20;
 /// the answer.
 const DRAINING_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads a body that nobody wants. A client that is still writing when its connection closes
-/// tells its user about that, and not what we answered.
+/// A request's body until somebody reads it.
+///
+/// What nobody took is read all the same, and thrown away: a client that is still writing when
+/// its connection closes tells its user about that, and not what we answered.
+pub(crate) struct Unread(Option<Incoming>);
+
+impl Unread {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self(Some(body))
+    }
+
+    pub(crate) fn take(mut self) -> Incoming {
+        self.0.take().expect("only `take` and `give_up` leave nothing, and both end it")
+    }
+
+    /// Leaves it where it is, for whoever has the connection from now on.
+    pub(crate) fn give_up(mut self) {
+        self.0 = None;
+    }
+
+    /// The next piece.
+    pub(crate) async fn frame(&mut self) -> Option<Result<Frame<Bytes>, hyper::Error>> {
+        self.0.as_mut()?.frame().await
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let Some(body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        // Without a runtime the daemon is ending, and nobody is answered any more.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(drain(body));
+        }
+    }
+}
+
+/// Reads a body that nobody wants.
 pub(crate) async fn drain(mut body: Incoming) {
     let mut drained = 0;
     while drained < DRAINED_BYTES_MAX {

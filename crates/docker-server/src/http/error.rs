@@ -4,7 +4,7 @@ use docker_api::{ErrorBody, FiltersError, MEDIA_TYPE_RAW_STREAM, lenient};
 use errors::{Explain, Kind};
 use hyper::{Response, StatusCode};
 
-use super::answer::{Answer, json};
+use super::answer::{Answer, json, raw};
 use crate::quirks;
 
 /// Any error, on its way to a Docker client.
@@ -88,6 +88,11 @@ impl ApiError {
             tracing::error!(status = self.status.as_u16(), "{}", self.message);
         }
         json(self.status, &ErrorBody { message: self.message, hint: self.hint })
+    }
+
+    /// As lines of a raw stream, which is how those are told who asked for one.
+    pub(crate) fn into_raw_response(self) -> Response<Answer> {
+        raw(self.status, format!("{}\r\n", self.message))
     }
 
     /// What a hijacked connection is told when its request fails after all: a second head,

@@ -1,6 +1,6 @@
 //! What follows the question mark, read as Docker reads it.
 
-use super::ApiError;
+use super::{ApiError, parse_number};
 
 /// The parameters of a request.
 #[derive(Debug, Clone, Default)]
@@ -38,15 +38,14 @@ impl Query {
         if self.has(name) { self.flag(name) } else { default }
     }
 
-    /// A whole number, if there is one.
+    /// A whole number, if there is one. Docker has no class for what is none.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let text = self.text(name);
         if text.is_empty() {
             return Ok(None);
         }
-        text.parse().map(Some).map_err(|_| {
-            ApiError::invalid(format!("strconv.Atoi: parsing {text:?}: invalid syntax"))
-                .with_hint(format!("`{name}` takes a whole number"))
+        parse_number("Atoi", text).map(Some).map_err(|words| {
+            ApiError::internal(words).with_hint(format!("`{name}` takes a whole number"))
         })
     }
 }

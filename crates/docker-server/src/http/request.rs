@@ -7,8 +7,6 @@ use bytes::{Bytes, BytesMut};
 use docker_api::{ApiVersion, Filters, lenient};
 use engine::Engine;
 use engine::containers::ClientStream;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -16,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::connection::{Hijack, Hijacker};
 use super::error::{from_filters, from_json};
-use super::{ApiError, Query};
+use super::{ApiError, Query, Unread};
 use crate::Server;
 
 /// The longest document that is read. Docker has no limit; its largest ones, with a thousand
@@ -40,7 +38,7 @@ pub(crate) struct Request {
     pub(crate) name: String,
     pub(crate) query: Query,
     pub(crate) head: Parts,
-    pub(crate) body: Incoming,
+    pub(crate) body: Unread,
     pub(crate) hijacker: Hijacker,
 }
 
@@ -95,7 +93,12 @@ impl Request {
         if bytes.trim_ascii().is_empty() {
             return Err(ApiError::invalid("invalid JSON: got EOF while reading request body"));
         }
-        lenient::from_slice(&bytes).map_err(|error| from_json(&error))
+        let (document, rest) = lenient::first_of(&bytes).map_err(|error| from_json(&error))?;
+        // Go's decoder takes a closing bracket for the end of something around the document.
+        if !matches!(rest.trim_ascii().first(), None | Some(b']' | b'}')) {
+            return Err(ApiError::invalid("unexpected content after JSON"));
+        }
+        Ok(document)
     }
 
     fn check_content_type(&self) -> Result<(), ApiError> {
@@ -146,6 +149,7 @@ impl Request {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        self.body.give_up();
         let hijack = Hijack { head, serve: Box::new(|stream| Box::pin(serve(stream))) };
         self.hijacker.hijack(hijack).await
     }

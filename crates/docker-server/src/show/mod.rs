@@ -26,5 +26,5 @@ pub(crate) use image::{
 pub(crate) use network::inspect as network_inspect;
 pub(crate) use path::clean as clean_path;
 pub(crate) use stats::{earlier as earlier_cpu, nothing as no_stats, stats};
-pub(crate) use time::{ZERO as ZERO_TIME, parse as parse_time, text as time_text};
+pub(crate) use time::{ZERO as ZERO_TIME, parse as parse_time, parse_seconds, text as time_text};
 pub(crate) use volume::show as volume;

@@ -2,6 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::http::parse_number;
+
 /// Go's zero time: what never happened.
 pub(crate) const ZERO: &str = "0001-01-01T00:00:00Z";
 
@@ -12,18 +14,31 @@ pub(crate) fn text(at: Option<Timestamp>) -> String {
     at.map_or_else(|| ZERO.to_owned(), |at| at.to_string())
 }
 
-/// A point in time as clients give it: seconds since the epoch, with a fraction or without, a
+/// A point in time as prunes take it: seconds since the epoch, with a fraction or without, a
 /// date, or how long ago (`10m`).
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
-    parse_seconds(text).or_else(|| parse_ago(text)).or_else(|| parse_date(text))
+    parse_seconds(text).ok().or_else(|| parse_ago(text)).or_else(|| parse_date(text))
 }
 
-fn parse_seconds(text: &str) -> Option<Timestamp> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    let is_fraction = fraction.len() <= 9 && fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let nanos: i32 = is_fraction.then(|| format!("{fraction:0<9}").parse().ok())??;
-    Timestamp::new(seconds, nanos).ok()
+/// A point in time as logs and events take it: seconds since the epoch, with a fraction or
+/// without. Clients translate everything else themselves, and Docker refuses it in these words.
+pub(crate) fn parse_seconds(text: &str) -> Result<Timestamp, String> {
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(w, f)| (w, Some(f)));
+    let seconds = parse_number("ParseInt", whole)?;
+    let nanos = fraction.map_or(Ok(0), nanoseconds)?;
+    // What lies beyond all years is as early or as late as can be.
+    Ok(Timestamp::new(seconds, nanos).unwrap_or(match seconds {
+        ..0 => Timestamp::MIN,
+        _ => Timestamp::MAX,
+    }))
+}
+
+/// Digits after the point; those after the ninth are nothing.
+fn nanoseconds(digits: &str) -> Result<i32, String> {
+    parse_number("ParseInt", digits)?;
+    // It is a number, so each letter is one byte. Go takes a sign even here.
+    let nine = format!("{digits:0<9}");
+    Ok(nine[..9].parse().map_or(0, |nanos: i32| nanos.max(0)))
 }
 
 /// Go's durations: `1h30m`, `10s`, `1.5h`.
@@ -85,5 +100,18 @@ mod tests {
         assert!(parse("1h30m").unwrap() < Timestamp::now());
         assert_eq!(parse("soon"), None);
         assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn logs_and_events_take_seconds_only() {
+        let at = |text: &str| parse_seconds(text).unwrap().to_string();
+        assert_eq!(at("1795228168.1234567891"), "2026-11-21T02:29:28.123456789Z");
+        assert_eq!(at("-1.5"), "1969-12-31T23:59:59.5Z");
+        assert_eq!(parse_seconds("9223372036854775807"), Ok(Timestamp::MAX));
+        for (text, wrong) in [("10m", "10m"), ("2026-11-21", "2026-11-21"), ("1.", ""), (".5", "")]
+        {
+            let words = format!("strconv.ParseInt: parsing {wrong:?}: invalid syntax");
+            assert_eq!(parse_seconds(text), Err(words));
+        }
     }
 }

@@ -281,6 +281,11 @@ pub enum ControlError {
     AttachRestarting { named: String },
     #[error("{reason}")]
     Invalid { reason: String },
+    /// `ps` does not know what it was asked for.
+    #[error("{reason}")]
+    ProcessTable { reason: String },
+    #[error("Invalid escape keys ({keys}) provided")]
+    EscapeKeys { keys: String },
     #[error("container {id} did not end within {seconds} s of SIGKILL: waiting for {what}")]
     Stuck { id: String, seconds: u64, what: String },
     #[error("container {id} has no time for this: it is being {doing}, and was for {seconds} s")]
@@ -318,6 +323,8 @@ impl Explain for ControlError {
             Self::InvalidName { .. }
             | Self::SameName
             | Self::DetachKeys { .. }
+            | Self::ProcessTable { .. }
+            | Self::EscapeKeys { .. }
             | Self::Invalid { .. } => Kind::Invalid,
             Self::OtherBuild { .. } => Kind::NotImplemented,
             Self::Shim { .. }

@@ -161,13 +161,11 @@ impl PruneFilter {
 const DEFAULT_DETACH_KEYS: &[u8] = &[16, 17];
 
 /// The bytes of a sequence in Docker's spelling: single characters and `ctrl-x`, separated by
-/// commas. Without a terminal nothing detaches.
+/// commas. Without a terminal nothing detaches. What is no sequence is given back.
 pub(crate) fn detach_keys(text: Option<&str>, has_terminal: bool) -> Result<Vec<u8>, String> {
     let keys = match text {
         None | Some("") => Ok(DEFAULT_DETACH_KEYS.to_vec()),
-        Some(text) => {
-            parse_keys(text).ok_or_else(|| format!("Invalid escape keys ({text}) provided"))
-        }
+        Some(text) => parse_keys(text).ok_or_else(|| text.to_owned()),
     }?;
     Ok(if has_terminal { keys } else { Vec::new() })
 }

@@ -26,10 +26,10 @@ pub(super) async fn table(
         // The rest is how to use `ps`.
         let words = String::from_utf8_lossy(&output.stderr);
         let reason = words.lines().next().unwrap_or_default().trim();
-        return Err(ControlError::Invalid { reason: format!("ps: {reason}") });
+        return Err(ControlError::ProcessTable { reason: format!("ps: {reason}") });
     }
-    select(&String::from_utf8_lossy(&output.stdout), pids).ok_or_else(|| ControlError::Invalid {
-        reason: "Couldn't find PID field in ps output".to_owned(),
+    select(&String::from_utf8_lossy(&output.stdout), pids).ok_or_else(|| {
+        ControlError::ProcessTable { reason: "Couldn't find PID field in ps output".to_owned() }
     })
 }
 

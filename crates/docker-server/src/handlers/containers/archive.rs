@@ -50,7 +50,7 @@ pub(crate) async fn write(request: Request) -> Result<Response<Answer>, ApiError
     };
     let path = path(&request)?.to_owned();
     let engine = request.engine().clone();
-    let frames = Frames::new(request.body);
+    let frames = Frames::new(request.body.take());
     if let Err(refused) = frames.check_share() {
         drain(frames.into_body()).await;
         return Err(refused);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use engine::containers::{AttachStreams, ClientStream};
+use engine::containers::{AttachStreams, ClientStream, ControlError, parse_keys};
 use engine::{Engine, LogEntry, LogQuery};
 use hyper::Response;
 use tokio::io::AsyncWriteExt as _;
@@ -12,12 +12,29 @@ use crate::handlers::streams;
 use crate::http::{Answer, ApiError, Query, Request};
 
 pub(crate) async fn attach_raw(request: Request) -> Result<Response<Answer>, ApiError> {
-    let view = request.engine().check_attach(&request.name)?;
+    let checked = match check_detach_keys(&request.query) {
+        Ok(()) => request.engine().check_attach(&request.name).map_err(ApiError::from),
+        Err(error) => Err(error),
+    };
+    let view = match checked {
+        Ok(view) => view,
+        // Whoever attaches is told everything as raw text.
+        Err(error) => return Ok(error.into_raw_response()),
+    };
     let wanted = wanted_streams(&request.query);
     let head = streams::head(&request, view.spec.process.terminal);
     let engine = request.engine().clone();
     let id = view.id.to_string();
     request.hijack(head, |stream| serve(engine, id, wanted, stream)).await
+}
+
+/// What can be told before the stream begins should be: afterwards there is no status any more.
+pub(super) fn check_detach_keys(query: &Query) -> Result<(), ApiError> {
+    let keys = query.text("detachKeys");
+    if keys.is_empty() || parse_keys(keys).is_some() {
+        return Ok(());
+    }
+    Err(ControlError::DetachKeys { keys: keys.to_owned() }.into())
 }
 
 /// What a client asks for.

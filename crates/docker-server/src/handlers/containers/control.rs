@@ -12,9 +12,10 @@ use hyper::{Response, StatusCode};
 
 use crate::create::{
     check_limits, contradiction, convert_limits, convert_restart, signal_name, signal_number,
+    signal_to_send,
 };
 use crate::handlers::prune;
-use crate::http::{Answer, ApiError, Request, empty, json, status_only};
+use crate::http::{Answer, ApiError, Request, empty, json, number_fault, status_only};
 use crate::show::Document;
 use crate::versions;
 
@@ -36,14 +37,14 @@ pub(crate) async fn start(request: Request) -> Result<Response<Answer>, ApiError
 
 /// `POST /containers/{name}/stop`
 pub(crate) async fn stop(request: Request) -> Result<Response<Answer>, ApiError> {
-    let options = stop_options(&request)?;
+    let options = stop_options(&request, "cannot stop container:")?;
     let stopped = request.engine().stop_container(&request.name, options).await?;
     Ok(with_notice(told(stopped.outcome), stopped))
 }
 
 /// `POST /containers/{name}/restart`
 pub(crate) async fn restart(request: Request) -> Result<Response<Answer>, ApiError> {
-    let options = stop_options(&request)?;
+    let options = stop_options(&request, "Cannot restart container")?;
     let stopped = request.engine().restart_container(&request.name, options).await?;
     Ok(with_notice(empty(), stopped))
 }
@@ -70,15 +71,31 @@ fn with_notice(mut response: Response<Answer>, stopped: Stopped) -> Response<Ans
     response
 }
 
-fn stop_options(request: &Request) -> Result<StopOptions, ApiError> {
-    let signal = request.query.text("signal");
-    let has_signal = versions::has_stop_signals(request.version) && !signal.is_empty();
+fn stop_options(request: &Request, failure: &str) -> Result<StopOptions, ApiError> {
     let seconds = request.query.integer("t")?;
     Ok(StopOptions {
-        signal: if has_signal { Some(signal_number(signal)?) } else { None },
+        signal: stop_signal(request, failure)?,
         // A negative number means for ever.
         grace: seconds.map(|t| u64::try_from(t).map_or(Duration::MAX, Duration::from_secs)),
     })
+}
+
+/// The signal to stop with. One that nobody knows matters only to a container that would get it:
+/// Docker looks at it as late as that, and has no class for it.
+fn stop_signal(request: &Request, failure: &str) -> Result<Option<i32>, ApiError> {
+    let text = request.query.text("signal");
+    if text.is_empty() || !versions::has_stop_signals(request.version) {
+        return Ok(None);
+    }
+    let is_live = request.engine().container(&request.name)?.state.phase.is_live();
+    match signal_number(text) {
+        Ok(signal) => Ok(Some(signal)),
+        Err(_) if !is_live => Ok(None),
+        Err(refusal) => {
+            let name = &request.name;
+            Err(ApiError::internal(format!("{failure} {name}: {refusal}")))
+        }
+    }
 }
 
 /// `POST /containers/{name}/kill`
@@ -88,7 +105,7 @@ pub(crate) async fn kill(request: Request) -> Result<Response<Answer>, ApiError>
         signal => signal,
     };
     let killed = async {
-        let signal = signal_number(signal)?;
+        let signal = signal_to_send(signal)?;
         Ok::<(), ApiError>(request.engine().kill_container(&request.name, signal).await?)
     };
     let prefix = format!("cannot kill container: {}: ", request.name);
@@ -128,16 +145,13 @@ pub(crate) async fn resize(request: Request) -> Result<Response<Answer>, ApiErro
 
 /// Rows and columns from `h` and `w`.
 pub(in crate::handlers) fn terminal_size(request: &Request) -> Result<(u16, u16), ApiError> {
-    let number = |name: &str, what: &str| {
+    // Docker takes 32 bits, and terminals have 16.
+    let number = |name: &str, what: &str| -> Result<u16, ApiError> {
         let text = request.query.text(name);
-        text.parse::<u16>().map_err(|_| {
-            let reason = if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-                "value out of range"
-            } else {
-                "invalid syntax"
-            };
-            ApiError::invalid(format!("invalid resize {what} {text:?}: {reason}"))
-        })
+        let number = text.parse::<u32>().map_err(|_| {
+            ApiError::invalid(format!("invalid resize {what} {text:?}: {}", number_fault(text)))
+        })?;
+        Ok(u16::try_from(number).unwrap_or(u16::MAX))
     };
     Ok((number("h", "height")?, number("w", "width")?))
 }
@@ -227,6 +241,10 @@ fn change_document(document: &mut Document, update: &UpdateRequest) {
 
 /// `DELETE /containers/{name}`
 pub(crate) async fn remove(request: Request) -> Result<Response<Answer>, ApiError> {
+    // No name has this in it, so it is `DELETE /containers/{name}/checkpoints/{checkpoint}`.
+    if request.name.contains("/checkpoints/") {
+        return Err(ApiError::not_implemented("checkpoints"));
+    }
     if request.query.flag("link") {
         request.engine().remove_link(&request.name).await?;
         return Ok(empty());

@@ -234,15 +234,17 @@ fn ancestors(engine: &Engine, filters: &Filters) -> Option<HashSet<String>> {
 fn port_ranges(filters: &Filters, name: &str) -> Result<Vec<PortRange>, ApiError> {
     let range = |text: &str| {
         if text.contains(':') {
-            return Err(format!("filter for '{name}' should not contain ':': {text}"));
+            let words = format!("filter for '{name}' should not contain ':': {text}");
+            return Err(ApiError::invalid(words));
         }
         let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let numbers = port_range(numbers)
-            .map_err(|error| format!("error while looking up for {name} {text}: {error}"))?;
+        // Docker has no class for this one.
+        let numbers = port_range(numbers).map_err(|error| {
+            ApiError::internal(format!("error while looking up for {name} {text}: {error}"))
+        })?;
         Ok(protocol.parse().ok().map(|protocol| (numbers, protocol)))
     };
-    let ranges: Result<Vec<_>, String> = filters.get(name).map(range).collect();
-    let ranges = ranges.map_err(ApiError::invalid)?;
+    let ranges: Vec<_> = filters.get(name).map(range).collect::<Result<_, _>>()?;
     // A list that is left empty would fit everything. No port has this number.
     let nothing = (0..=0, Protocol::Tcp);
     Ok(ranges.into_iter().map(|range| range.unwrap_or_else(|| nothing.clone())).collect())

@@ -10,7 +10,7 @@ use hyper::Response;
 use jiff::Timestamp;
 
 use crate::http::{Answer, ApiError, Request, stream as answer_stream};
-use crate::show::parse_time;
+use crate::show::parse_seconds;
 use crate::versions;
 
 /// The frames' numbers of the streams.
@@ -29,18 +29,19 @@ struct Format {
 
 pub(crate) async fn logs(request: Request) -> Result<Response<Answer>, ApiError> {
     let query = &request.query;
-    let wanted = LogQuery {
-        stdout: query.flag("stdout"),
-        stderr: query.flag("stderr"),
-        follow: query.flag("follow"),
-        since: time(query.text("since"), "since")?,
-        until: time(query.text("until"), "until")?,
-        tail: tail(query.text("tail")),
-    };
-    if !wanted.stdout && !wanted.stderr {
+    let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
+    if !stdout && !stderr {
         return Err(ApiError::invalid("Bad parameters: you must choose at least one stream"));
     }
     let has_terminal = request.engine().container(&request.name)?.spec.process.terminal;
+    let wanted = LogQuery {
+        stdout,
+        stderr,
+        follow: query.flag("follow"),
+        since: time(query.text("since"))?,
+        until: time(query.text("until"))?,
+        tail: tail(query.text("tail")),
+    };
     let format = Format {
         is_multiplexed: !has_terminal,
         has_timestamps: query.flag("timestamps"),
@@ -60,12 +61,10 @@ pub(crate) async fn logs(request: Request) -> Result<Response<Answer>, ApiError>
 }
 
 /// Zero and nothing are no limit.
-fn time(text: &str, name: &str) -> Result<Option<Timestamp>, ApiError> {
+fn time(text: &str) -> Result<Option<Timestamp>, ApiError> {
     match text {
         "" | "0" => Ok(None),
-        text => parse_time(text)
-            .map(Some)
-            .ok_or_else(|| ApiError::invalid(format!("invalid value for {name:?}: {text:?}"))),
+        text => parse_seconds(text).map(Some).map_err(ApiError::internal),
     }
 }
 

@@ -41,6 +41,7 @@ const PROTOCOL_VERSION: &str = "13";
 const HEADER_LENGTH: usize = 8;
 
 pub(crate) async fn attach_by_websocket(request: Request) -> Result<Response<Answer>, ApiError> {
+    attach::check_detach_keys(&request.query)?;
     let key = handshake(&request.head.headers)?;
     let view = request.engine().check_attach(&request.name)?;
     let query = &request.query;

@@ -37,7 +37,7 @@ async fn import(request: Request) -> Result<Response<Answer>, ApiError> {
     let options = options(&request)?;
     let name = options.reference.as_ref().map(oci::Reference::familiar);
     let engine = request.engine().clone();
-    let (store, body) = (engine.images().clone(), Frames::new(request.body));
+    let (store, body) = (engine.images().clone(), Frames::new(request.body.take()));
     // The answer's head is sent at its end: nothing is told before, and so errors can have
     // their own status.
     let id = blocking(move || run(&store, body, options)).await??;

@@ -21,7 +21,7 @@ pub(crate) async fn load(request: Request) -> Result<Response<Answer>, ApiError>
     let is_quiet = request.query.flag_or("quiet", true);
     let platform = platform(&request)?;
     let engine = request.engine().clone();
-    let body = Frames::new(request.body);
+    let body = Frames::new(request.body.take());
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
     // Ends with the client's body, or when the client goes: its body is an error then.
     tokio::task::spawn_blocking(move || {

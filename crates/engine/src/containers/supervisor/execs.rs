@@ -32,7 +32,7 @@ impl Supervisor {
         decide(self.phase, Request::Exec)
             .map_err(|refusal| refuse_control(self.id.as_str(), refusal))?;
         detach_keys(spec.detach_keys.as_deref(), spec.terminal)
-            .map_err(|reason| ControlError::Invalid { reason })?;
+            .map_err(|keys| ControlError::EscapeKeys { keys })?;
         let id = ExecId(random_id().into());
         self.tell_exec("exec_create", &spec.arguments, id.as_str());
         self.parts.registry.insert_exec(&id.0, &self.id);
@@ -178,7 +178,7 @@ fn exec_streams(
 ) -> Result<(Option<AttachOptions>, Vec<OwnedFd>), ExecError> {
     let Some(stream) = stream else { return Ok((None, Vec::new())) };
     let detach_keys = detach_keys(spec.detach_keys.as_deref(), spec.terminal)
-        .map_err(|reason| ControlError::Invalid { reason })?;
+        .map_err(|keys| ControlError::EscapeKeys { keys })?;
     let options = AttachOptions {
         stdin: spec.stdin,
         stdout: spec.stdout,

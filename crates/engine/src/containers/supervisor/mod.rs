@@ -557,9 +557,7 @@ impl Supervisor {
             stdin: streams.stdin && self.record.spec.process.stdin_open,
             stdout: streams.stdout,
             stderr: streams.stderr,
-            detach_keys: keys.map_err(|_| ControlError::DetachKeys {
-                keys: streams.detach_keys.clone().unwrap_or_default(),
-            })?,
+            detach_keys: keys.map_err(|keys| ControlError::DetachKeys { keys })?,
             early_input: stream.early_input.clone(),
         };
         self.tell("attach", []);
