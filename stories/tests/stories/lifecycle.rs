@@ -171,6 +171,19 @@ fn a_paused_container_can_be_stopped() {
 }
 
 #[test]
+fn a_paused_container_wakes_up_to_a_signal_unless_it_named_the_one_that_stops_it() {
+    let host = Host::start();
+    let plain = host.run("--name plain busybox sleep 1000");
+    let choosy = host.run("--name choosy --stop-signal TERM busybox sleep 1000");
+    host.docker("pause plain choosy").succeeds();
+
+    host.docker("kill --signal WINCH plain choosy").succeeds();
+
+    plain.becomes("running");
+    assert_eq!(choosy.status(), "paused");
+}
+
+#[test]
 fn wait_tells_the_statuses_in_order() {
     let host = Host::start();
     host.run("--name one busybox sh -c 'sleep 0.2; exit 11'");

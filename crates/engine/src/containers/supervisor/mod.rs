@@ -432,18 +432,22 @@ impl Supervisor {
         // a container by itself again when the engine starts.
         self.record.was_stopped = true;
         let spec = &self.record.spec;
+        let mut wakes = false;
         let request = if signal == kill {
             protocol::Request::Stop { signal, grace: Some(Duration::ZERO) }
         } else if signal == spec.stop_signal {
             protocol::Request::Stop { signal, grace: None }
         } else {
+            // Also Docker's: a paused one wakes up to any of these signals.
+            wakes = self.phase == Phase::Paused && !spec.has_own_stop_signal;
             // Docker's rule: any signal ends the restarts, unless it is certain that it is not
             // meant to stop the container.
             let last_run =
                 !spec.has_own_stop_signal || spec.restart == RestartPolicy::UnlessStopped;
             protocol::Request::Signal { signal, all: false, last_run }
         };
-        self.call(request, Vec::new()).await.map(drop)
+        self.call(request, Vec::new()).await?;
+        if wakes { self.unpause().await } else { Ok(()) }
     }
 
     // The rest of what can be asked.
