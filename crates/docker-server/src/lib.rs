@@ -13,6 +13,7 @@
 //! Where Docker's status or wording is not what it should be, [`quirks`] says so.
 
 mod create;
+pub mod fuzzing;
 mod handlers;
 mod host;
 mod http;

@@ -1,57 +1,11 @@
 //! Documents in, specifications out.
 
 use docker_api::containers::CreateRequest;
-use engine::containers::spec::{IpcMode, LogConfig, MountSource, NetworkMode, PidMode};
+use engine::containers::spec::{IpcMode, MountSource, NetworkMode, PidMode};
 
-use super::{Circumstances, ImageDefaults, Plan, Refusal, check};
-use crate::host::Cgroups;
+use super::{ImageDefaults, Plan, Refusal, check};
+use crate::fuzzing::{circumstances, image};
 use crate::show::Document;
-
-fn circumstances() -> Circumstances {
-    Circumstances {
-        cgroups: Cgroups {
-            version: 1,
-            memory: true,
-            swap: true,
-            swappiness: true,
-            oom_kill_disable: true,
-            memory_tcp: true,
-            cpu_shares: true,
-            cpu_quota: true,
-            cpu_realtime: false,
-            cpuset: true,
-            pids: true,
-            block_weight: false,
-            block_throttle: true,
-        },
-        processors: "0-1".to_owned(),
-        memory_nodes: "0".to_owned(),
-        processor_count: 2,
-        shm_size: 64 << 20,
-        log: LogConfig {
-            driver: "json-file".to_owned(),
-            options: [("max-size".to_owned(), "1m".to_owned())].into(),
-        },
-        init: false,
-        bridge_subnet: "172.17.0.0/16".parse().ok(),
-        runtimes: engine::Runtimes::default(),
-    }
-}
-
-fn image() -> ImageDefaults {
-    ImageDefaults {
-        user: "web".to_owned(),
-        exposed_ports: vec!["80/tcp".to_owned()],
-        env: vec!["PATH=/bin".to_owned(), "A=image".to_owned()],
-        labels: [("from".to_owned(), "image".to_owned())].into(),
-        entrypoint: Some(vec!["/entry".to_owned()]),
-        cmd: Some(vec!["serve".to_owned()]),
-        working_dir: "/srv".to_owned(),
-        volumes: vec!["/data".to_owned()],
-        stop_signal: "SIGQUIT".to_owned(),
-        ..ImageDefaults::default()
-    }
-}
 
 fn plan_with(text: &str, image: &ImageDefaults) -> Result<Plan, Refusal> {
     let request: CreateRequest = docker_api::lenient::from_slice(text.as_bytes()).unwrap();
