@@ -1,6 +1,6 @@
 //! `info`, `version`, and how the daemon introduces itself.
 
-use stories::Host;
+use stories::{Host, eventually};
 
 #[test]
 fn the_daemon_introduces_itself() {
@@ -65,6 +65,22 @@ fn the_client_helps() {
     host.docker("nope").fails().stderr_says("nope");
     host.docker("run").fails().stderr_says("requires at least 1 argument");
     host.docker("--version").succeeds().stdout_has("version");
+}
+
+#[test]
+fn the_engine_can_be_spoken_to_over_standard_streams() {
+    let host = Host::start();
+    let mut client = host.spawn("system dial-stdio");
+    for number in 1..=2 {
+        client.types("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+        eventually("another answer", || {
+            (client.output().matches("HTTP/1.1 200 OK").count() == number).then_some(())
+        });
+    }
+    client.ends_input();
+
+    client.finish().succeeds();
+    host.docker("system --help").succeeds().stdout_lacks("dial-stdio");
 }
 
 #[test]

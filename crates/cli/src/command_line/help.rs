@@ -68,7 +68,7 @@ pub(crate) fn overview(overview: &Overview) -> String {
 
 fn list(text: &mut String, title: &str, commands: &[&Command]) {
     let _ = writeln!(text, "\n{title}:");
-    for command in commands {
+    for command in commands.iter().filter(|command| !command.is_hidden) {
         let _ = writeln!(text, "  {:NAME_WIDTH$} {}", command.name, command.about);
     }
 }

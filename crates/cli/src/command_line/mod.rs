@@ -37,6 +37,8 @@ pub(crate) struct Command {
     pub(crate) positional: Positional,
     /// Whether flags may follow arguments.
     pub(crate) interspersed: bool,
+    /// Whether it is for programs, and people are not told of it.
+    pub(crate) is_hidden: bool,
     pub(crate) body: Body,
 }
 
@@ -70,6 +72,7 @@ impl Command {
             flags: &[],
             positional: Positional::None,
             interspersed: true,
+            is_hidden: false,
             body: Body::Action(action),
         }
     }
@@ -90,6 +93,7 @@ impl Command {
             flags: &[],
             positional: Positional::None,
             interspersed: true,
+            is_hidden: false,
             body: Body::Group(commands),
         }
     }
@@ -123,6 +127,12 @@ impl Command {
     /// Everything after the first argument belongs to that argument.
     pub(crate) const fn stops_at_first_argument(mut self) -> Self {
         self.interspersed = false;
+        self
+    }
+
+    /// For programs only.
+    pub(crate) const fn hidden(mut self) -> Self {
+        self.is_hidden = true;
         self
     }
 

@@ -35,7 +35,10 @@ fn command(command: &'static Command) -> clap::Command {
         .args(command.every_flag().filter(is_shown).map(argument));
     match command.body {
         Body::Action(_) => described,
-        Body::Group(children) => described.subcommands(children.iter().copied().map(self::command)),
+        Body::Group(children) => {
+            let shown = children.iter().copied().filter(|command| !command.is_hidden);
+            described.subcommands(shown.map(self::command))
+        }
     }
 }
 

@@ -86,6 +86,16 @@ impl Streams {
     }
 }
 
+/// Copies our input to the engine, and what it says to our output, until it has nothing to say
+/// any more.
+pub(crate) fn relay(hijacked: Hijacked) -> Result<(), Failure> {
+    let (reader, writer) = hijacked.split()?;
+    // Its end is not the end: the engine may still be answering.
+    let (ends, _) = mpsc::channel();
+    spawn("input", ends, move || copy_input(writer, None))?;
+    Ok(copy(reader)?)
+}
+
 fn spawn(
     name: &str,
     ends: Sender<io::Result<Option<Ended>>>,

@@ -3,4 +3,4 @@
 pub(crate) mod demultiplex;
 mod hijacked;
 
-pub(crate) use hijacked::{Ended, Streams, Unbuffered};
+pub(crate) use hijacked::{Ended, Streams, Unbuffered, relay};

@@ -135,6 +135,11 @@ impl Client {
         self.begin(request)
     }
 
+    /// A connection on which nothing has been said yet.
+    pub fn dial(&self) -> Result<Hijacked, ClientError> {
+        self.fresh().map(Connection::into_hijacked)
+    }
+
     fn fresh(&self) -> Result<Connection, ClientError> {
         Connection::open(&self.endpoint)
             .map_err(|source| ClientError::Connect { endpoint: self.endpoint.clone(), source })

@@ -1,6 +1,7 @@
 //! `system`: the engine itself.
 
 mod df;
+mod dial_stdio;
 mod disk_usage_details;
 mod disk_usage_rows;
 mod events;
@@ -16,5 +17,8 @@ pub(crate) use version::VERSION;
 
 use crate::command_line::Command;
 
-pub(crate) static GROUP: Command =
-    Command::group("system", "Manage Docker", &[&df::DF, &EVENTS, &INFO, &prune::PRUNE]);
+pub(crate) static GROUP: Command = Command::group(
+    "system",
+    "Manage Docker",
+    &[&df::DF, &dial_stdio::DIAL_STDIO, &EVENTS, &INFO, &prune::PRUNE],
+);
