@@ -1,5 +1,7 @@
 //! What becomes of one container, and what its client makes sure of.
 
+mod changed;
+
 use serde_json::{Value, json};
 
 use super::caller::Caller;
@@ -12,13 +14,16 @@ type Checked<T = ()> = Result<T, String>;
 
 /// One container's life, chosen by chance.
 pub(super) fn one(caller: &mut Caller) -> Checked {
-    match caller.random(10) {
+    match caller.random(13) {
         0..=2 => speaks_and_ends(caller),
         3..=4 => is_stopped(caller),
         5 => removes_itself(caller),
         6 => is_restarted(caller),
         7 => is_watched(caller),
         8 => is_followed(caller),
+        9 => changed::is_paused(caller),
+        10 => changed::is_renamed(caller),
+        11 => changed::has_a_terminal(caller),
         _ => is_removed_by_force(caller),
     }
 }
