@@ -72,8 +72,10 @@ impl LogFiles {
         for attempt in 1..LOOKS_MAX {
             let before = live();
             let found = look()?;
-            // The live file is renamed last of all, so the others are looked at as well.
-            if before.is_some() && live() == before && !self.has_hole() && !has_twins(&found) {
+            // The live file is renamed last of all, so the others are looked at as well, and
+            // before it: see [`has_hole`](Self::has_hole).
+            let is_still = !has_twins(&found) && !self.has_hole();
+            if is_still && before.is_some() && live() == before {
                 return Ok(found);
             }
             std::thread::sleep(LOOK_PAUSE * attempt);
@@ -81,14 +83,19 @@ impl LogFiles {
         look()
     }
 
-    /// Whether a number has no file though the next one has: they are being renamed.
+    /// Whether a number has no file though a later one has: they are being renamed.
+    ///
+    /// While they are, one number is free, and that goes down from the oldest file's to the live
+    /// one's. So this goes down as well: whoever went up could pass it by without seeing it. What
+    /// keeps ahead of us leaves at the bottom, and the live file is another one then.
     fn has_hole(&self) -> bool {
         let exists = |number| {
             let packed = numbered(&self.path, number, self.format.packed_extension());
             numbered(&self.path, number, "").exists() || packed.exists()
         };
-        let first_free = (1..=ROTATED_MAX).find(|number| !exists(*number));
-        first_free.is_some_and(|number| exists(number + 1))
+        let is_end = |number: &u32| !exists(*number) && !exists(number + 1);
+        let oldest = (1..=ROTATED_MAX).find(is_end).map_or(ROTATED_MAX, |end| end - 1);
+        (1..=oldest).rev().any(|number| !exists(number))
     }
 
     fn look_back_to(&self, beginning: Beginning) -> io::Result<VecDeque<Found>> {

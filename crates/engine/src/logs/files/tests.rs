@@ -400,3 +400,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn files_that_are_renamed_meanwhile_are_all_found() {
+    const FILES: u32 = 60;
+    const ROTATIONS: u32 = 30;
+    let mut writer = Writer::new(Format::JsonFile);
+    for age in 0..FILES {
+        writer.write(age, false, &[(i64::from(FILES - age), "line\n".to_owned())]);
+    }
+    let log = writer.log();
+    let path = log.path.clone();
+    let rotating = std::thread::spawn(move || {
+        for oldest in FILES - 1..FILES - 1 + ROTATIONS {
+            for number in (0..=oldest).rev() {
+                let (from, to) = (numbered(&path, number, ""), numbered(&path, number + 1, ""));
+                std::fs::rename(from, to).unwrap();
+            }
+            std::fs::write(&path, "").unwrap();
+            // Whoever looks needs a moment in which nothing moves.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    while !rotating.is_finished() {
+        let found = log.open(Beginning { tail: None, since: None }).unwrap();
+        assert!(found.len() >= FILES as usize, "{} files of {FILES}", found.len());
+    }
+    rotating.join().unwrap();
+}
