@@ -21,11 +21,15 @@ use super::place::Format;
 /// history than this wants another driver.
 const ROTATED_MAX: u32 = 1000;
 
-/// How often the files are looked for while they are rotated faster than that.
-const LOOKS_MAX: u32 = 20;
+/// How often the files are looked for while they are rotated faster than that. What is found then
+/// may have a gap, so this is more than two seconds.
+const LOOKS_MAX: u32 = 220;
 
 /// How much longer to wait each time before the files are looked for again.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
+
+/// After so many times it is not longer any more.
+const LOOK_PAUSES_MAX: u32 = 10;
 
 /// Where a container's log is.
 #[derive(Debug, Clone)]
@@ -78,7 +82,7 @@ impl LogFiles {
             if is_still && before.is_some() && live() == before {
                 return Ok(found);
             }
-            std::thread::sleep(LOOK_PAUSE * attempt);
+            std::thread::sleep(LOOK_PAUSE * attempt.min(LOOK_PAUSES_MAX));
         }
         look()
     }
