@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -117,10 +116,10 @@ fn a_life_step_by_step() {
     assert!(host.fail(&["delete", host.id()]).contains("that is not stopped: running"));
 
     // On a busy machine its first word may not have come yet.
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while fs::read_to_string(&output).unwrap() != "started\n" {
-        assert!(Instant::now() < deadline, "it says nothing");
-        std::thread::sleep(Duration::from_millis(5));
+        assert!(std::time::Instant::now() < deadline, "it says nothing");
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let pid = host.pid();
     host.succeed(&["kill", host.id(), "KILL"]);
