@@ -18,13 +18,14 @@ pub(crate) fn convert(policy: &Document) -> Result<RestartPolicy, Refusal> {
         "" | "no" => Ok(RestartPolicy::No),
         "always" => Ok(RestartPolicy::Always),
         "unless-stopped" => Ok(RestartPolicy::UnlessStopped),
-        "on-failure" => match u32::try_from(retries) {
-            Ok(0) => Ok(RestartPolicy::OnFailure { retries_max: None }),
-            Ok(retries) => Ok(RestartPolicy::OnFailure { retries_max: Some(retries) }),
-            Err(_) => {
-                Err(Refusal::new("invalid restart policy: maximum retry count cannot be negative"))
-            }
-        },
+        "on-failure" if retries < 0 => {
+            Err(Refusal::new("invalid restart policy: maximum retry count cannot be negative"))
+        }
+        "on-failure" => {
+            // More than can be counted to is more than will ever be.
+            let most = u32::try_from(retries).unwrap_or(u32::MAX);
+            Ok(RestartPolicy::OnFailure { retries_max: (most > 0).then_some(most) })
+        }
         name => Err(Refusal::new(format!(
             "invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', \
              'on-failure', or 'unless-stopped'"

@@ -1,6 +1,7 @@
 //! Values as Go's libraries read them, and their complaints to the letter: users of Docker know
 //! them, and scripts match on them.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::time::Duration;
 
 /// `strconv.ParseBool`
@@ -14,7 +15,13 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 
 /// `strconv.Atoi`
 pub(super) fn integer(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| format!("strconv.Atoi: parsing {text:?}: invalid syntax"))
+    text.parse().map_err(|error: ParseIntError| {
+        let reason = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.Atoi: parsing {text:?}: {reason}")
+    })
 }
 
 /// `strconv.ParseUint`

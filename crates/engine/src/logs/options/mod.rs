@@ -124,6 +124,9 @@ pub fn bound(driver: &str, options: &Options) -> Option<String> {
     Some(format!("{} x {files}", size.unwrap_or(&default_size)))
 }
 
+/// The largest size of a file, as the kernel counts.
+const SIZE_MAX: u64 = i64::MAX as u64;
+
 /// Checks what can be checked without a container.
 pub fn validate(driver: &str, options: &Options) -> Result<(), String> {
     if driver == "none" {
@@ -233,8 +236,8 @@ fn json_file(options: &Options, about: &About<'_>, path: PathBuf) -> Result<LogS
         None => Some(DEFAULT_FILE_BYTES),
         Some("-1") => None,
         Some(text) => match go::decimal_size(text)? {
-            0 => return Err("max-size must be a positive number".to_owned()),
-            size => Some(size),
+            size @ 1..=SIZE_MAX => Some(size),
+            _ => return Err("max-size must be a positive number".to_owned()),
         },
     };
     let files_max = match options.get("max-file").map(|text| go::integer(text)).transpose()? {
@@ -246,10 +249,9 @@ fn json_file(options: &Options, about: &About<'_>, path: PathBuf) -> Result<LogS
                 DEFAULT_FILES
             }
         }
-        Some(number) => u32::try_from(number)
-            .ok()
-            .filter(|number| *number > 0)
-            .ok_or("max-file cannot be less than 1")?,
+        Some(..=0) => return Err("max-file cannot be less than 1".to_owned()),
+        // There will never be as many.
+        Some(number) => u32::try_from(number).unwrap_or(u32::MAX),
     };
     let compress = options.get("compress").map(|text| go::boolean(text)).transpose()?;
     let compress = compress.unwrap_or(false);

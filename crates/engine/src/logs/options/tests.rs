@@ -71,6 +71,11 @@ fn other_values_are_refused_at_the_start() {
     refused_at_start("json-file", &["max-size=0"], "max-size must be a positive number");
     refused_at_start("json-file", &["max-size=x"], "invalid size: 'x'");
     refused_at_start("json-file", &["max-file=0"], "max-file cannot be less than 1");
+    let too_large = "99999999999999999999";
+    let message = format!("strconv.Atoi: parsing \"{too_large}\": value out of range");
+    refused_at_start("json-file", &[&format!("max-file={too_large}")], &message);
+    let message = "max-size must be a positive number";
+    refused_at_start("json-file", &["max-size=99999999999999g"], message);
     let file = "strconv.Atoi: parsing \"x\": invalid syntax";
     refused_at_start("json-file", &["max-file=x"], file);
     let compress = "compress cannot be true when max-file is less than 2 or max-size is not set";

@@ -73,8 +73,10 @@ impl Files {
 
     /// Of every file that is not packed.
     pub(super) fn inodes(&self) -> Vec<u64> {
-        let rotated =
-            (1..self.settings.files_max).map(|number| numbered(&self.settings.path, number, ""));
+        // There may be as many as somebody thought of, but none is behind the first gap.
+        let rotated = (1..self.settings.files_max)
+            .take_while(|number| self.is_taken(*number).unwrap_or(false))
+            .map(|number| numbered(&self.settings.path, number, ""));
         let paths = std::iter::once(self.settings.path.clone()).chain(rotated);
         paths.filter_map(|path| Some(std::fs::metadata(path).ok()?.ino())).collect()
     }
