@@ -554,7 +554,7 @@ impl Supervisor {
     ) -> Result<(), ControlError> {
         let keys = detach_keys(streams.detach_keys.as_deref(), self.record.spec.process.terminal);
         let is_live = self.phase.is_live();
-        if is_live || keys.is_err() {
+        if is_live && keys.is_ok() {
             stream.greet();
         }
         let options = AttachOptions {
