@@ -509,7 +509,7 @@ impl Host {
     /// The supervisors of this host's containers.
     pub fn shims(&self) -> Vec<u32> {
         let processes = leaks::processes_of(&self.exec_root());
-        let shims = processes.into_iter().filter(|(_, line)| line.contains("shim"));
+        let shims = processes.into_iter().filter(|(_, line)| line.contains("wharf-shim"));
         shims.map(|(pid, _)| pid).collect()
     }
 
