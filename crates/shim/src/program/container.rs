@@ -15,7 +15,7 @@ use rustix::process::{WaitId, WaitIdOptions};
 use shim::protocol::{Failure, FailureKind, Launch, RootFilesystem};
 
 use crate::event_loop::{EventLoop, ProcessKey};
-use crate::foreign;
+use crate::foreign::{self, ExecCall};
 use crate::launch::read_configuration;
 use crate::stdio::{InputEnd, Stdio, open_null};
 
@@ -96,24 +96,30 @@ pub(crate) fn start(container: &mut Container) -> Result<(), Failure> {
     }
 }
 
-/// Runs a further process in the container.
+/// A further process: made, or on its way.
+#[derive(Debug)]
+pub(crate) enum ExecBegun {
+    Made(ExecProcess),
+    Asked(ExecCall),
+}
+
+/// Has a further process run in the container. What it writes is not read before
+/// [`connect`].
 pub(crate) fn exec(
     container: &Container,
     key: ProcessKey,
     request: &shim::protocol::ExecRequest,
     events: &EventLoop,
-) -> Result<(ExecProcess, Stdio), Failure> {
+) -> Result<(ExecBegun, Stdio), Failure> {
     let process: Process =
         serde_json::from_value(request.process.clone()).map_err(|error| Failure {
             kind: FailureKind::InvalidConfiguration,
             message: format!("cannot understand the process to execute: {error}"),
         })?;
-    let terminal_size = request.terminal_size;
-    let has_input = request.attach.as_ref().is_some_and(|attach| attach.stdin);
     let streams = Streams {
         key,
         is_terminal: process.terminal().unwrap_or_default(),
-        has_input,
+        has_input: gives_input(request),
         input_end: InputEnd::WithClient,
         terminal_size: request.terminal_size,
     };
@@ -129,27 +135,47 @@ pub(crate) fn exec(
         patience: Some(EXEC_PATIENCE),
         ..ExecRequest::new(&process, process_stdio)
     };
-    let mut started = exec_probe(container, request)?;
-    if let Some(master) = started.terminal.take() {
-        stdio.set_terminal(master, has_input, events).map_err(internal)?;
-        if let (Container::Foreign(_), Some((rows, columns))) = (container, terminal_size) {
-            // Not every program heeds the size that it is told.
-            stdio.resize(rows, columns).map_err(internal)?;
-        }
+    let begun = begin_exec(container, request)?;
+    if let ExecBegun::Asked(_) = begun {
+        // It may write before the program is done, or the program may itself.
+        stdio.hold(true);
     }
-    Ok((started, stdio))
+    Ok((begun, stdio))
 }
 
-/// Runs a process whose streams are made: a health check, say.
-pub(crate) fn exec_probe(
+/// Connects the streams of a process that was made.
+pub(crate) fn connect(
+    started: &mut ExecProcess,
+    stdio: &mut Stdio,
+    request: &shim::protocol::ExecRequest,
+    events: &EventLoop,
+) -> io::Result<()> {
+    stdio.hold(false);
+    if let Some(master) = started.terminal.take() {
+        stdio.set_terminal(master, gives_input(request), events)?;
+        if let Some((rows, columns)) = request.terminal_size {
+            // Not every program heeds the size that it is told.
+            stdio.resize(rows, columns)?;
+        }
+    }
+    Ok(())
+}
+
+fn gives_input(request: &shim::protocol::ExecRequest) -> bool {
+    request.attach.as_ref().is_some_and(|attach| attach.stdin)
+}
+
+/// Has a process run whose streams are made.
+pub(crate) fn begin_exec(
     container: &Container,
     request: ExecRequest<'_>,
-) -> Result<ExecProcess, Failure> {
+) -> Result<ExecBegun, Failure> {
     match container {
-        Container::Own(container) => {
-            container.exec(request).map_err(|error| failure(EXEC_PREFIX, &error))
-        }
-        Container::Foreign(container) => container.exec(request),
+        Container::Own(container) => match container.exec(request) {
+            Ok(process) => Ok(ExecBegun::Made(process)),
+            Err(error) => Err(failure(EXEC_PREFIX, &error)),
+        },
+        Container::Foreign(container) => container.exec(request).map(ExecBegun::Asked),
     }
 }
 

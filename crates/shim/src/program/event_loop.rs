@@ -47,6 +47,8 @@ pub(crate) enum Token {
     /// A health check's process has ended, or its socket is ready.
     Probe(u32),
     ProbeOutput(u32),
+    /// A call of another runtime's program has ended.
+    Call(u32),
 }
 
 /// Bits of a process's key in a packed token. Exec'd processes are numbered modulo this.
@@ -67,6 +69,7 @@ impl Token {
             Self::Log => (9, 0, 0),
             Self::Probe(number) => (10, 0, number),
             Self::ProbeOutput(number) => (11, 0, number),
+            Self::Call(number) => (12, 0, number),
         };
         kind << 56 | u64::from(key & ((1 << KEY_BITS) - 1)) << 32 | u64::from(number)
     }
@@ -87,6 +90,7 @@ impl Token {
             9 => Self::Log,
             10 => Self::Probe(number),
             11 => Self::ProbeOutput(number),
+            12 => Self::Call(number),
             _ => return None,
         })
     }
@@ -223,6 +227,7 @@ mod tests {
             Token::Log,
             Token::Probe(u32::MAX),
             Token::ProbeOutput(7),
+            Token::Call(u32::MAX),
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

@@ -9,7 +9,7 @@ use runtime::Cgroup;
 use rustix::process::Pid;
 use shim::protocol::{Failure, FailureKind};
 
-use crate::foreign::Foreign;
+use crate::foreign::{Call, Foreign, ProgramError};
 
 /// One run of a container, by whatever makes it.
 #[derive(Debug)]
@@ -61,36 +61,60 @@ impl Container {
     }
 
     /// Sends a signal to the first process.
-    pub(crate) fn send(&self, signal: i32) -> io::Result<()> {
+    pub(crate) fn send(&self, signal: i32) -> Begun<io::Error> {
         match self {
-            Self::Own(container) => linux::signals::send(container.pidfd(), signal),
-            Self::Foreign(container) => container.send(signal),
+            Self::Own(_) => self.send_directly(signal).map(|()| None),
+            // Nothing is to come between a process and its end.
+            Self::Foreign(_) if signal == SIGKILL => self.send_directly(signal).map(|()| None),
+            Self::Foreign(container) => match container.send(signal) {
+                Ok(call) => Ok(Some(call)),
+                Err(_) => self.send_directly(signal).map(|()| None),
+            },
         }
     }
 
+    /// As [`send`](Self::send), whatever has made the container.
+    pub(crate) fn send_directly(&self, signal: i32) -> io::Result<()> {
+        linux::signals::send(self.pidfd(), signal)
+    }
+
     /// Stops every process where it stands.
-    pub(crate) fn freeze(&self) -> Result<(), Failure> {
+    pub(crate) fn freeze(&self) -> Begun<Failure> {
         match self {
-            Self::Own(container) => container.cgroup().freeze().map_err(|error| of_cgroup(&error)),
-            Self::Foreign(container) => container.freeze(),
+            Self::Own(container) => done(container.cgroup().freeze()),
+            Self::Foreign(container) => asked(container.freeze()),
         }
     }
 
     /// Lets every process go on.
-    pub(crate) fn thaw(&self) -> Result<(), Failure> {
+    pub(crate) fn thaw(&self) -> Begun<Failure> {
         match self {
-            Self::Own(container) => container.cgroup().thaw().map_err(|error| of_cgroup(&error)),
-            Self::Foreign(container) => container.thaw(),
+            Self::Own(container) => done(container.cgroup().thaw()),
+            Self::Foreign(container) => asked(container.thaw()),
         }
     }
 
     /// Sets the limits that are given.
-    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Failure> {
+    pub(crate) fn update(&self, resources: &LinuxResources) -> Begun<Failure> {
         match self {
-            Self::Own(container) => {
-                container.cgroup().update(resources).map_err(|error| of_cgroup(&error))
-            }
-            Self::Foreign(container) => container.update(resources),
+            Self::Own(container) => done(container.cgroup().update(resources)),
+            Self::Foreign(container) => container.update(resources).map(Some),
+        }
+    }
+
+    /// Ends what is left of the container, whose first process has ended. `None`: not all of it
+    /// is gone, and [`delete`](Self::delete) does the rest.
+    pub(crate) fn ask_to_delete(&self) -> Option<Call> {
+        match self {
+            Self::Own(_) => None,
+            Self::Foreign(container) => container.ask_to_delete().ok(),
+        }
+    }
+
+    /// As if the program had deleted the container, which it has not.
+    pub(crate) fn forget(self) {
+        if let Self::Foreign(container) = self {
+            container.forget();
         }
     }
 
@@ -101,9 +125,23 @@ impl Container {
                 Ok(_) => Ok(()),
                 Err(error) => Err(Failure { kind: FailureKind::Internal, message: chain(&error) }),
             },
-            Self::Foreign(container) => container.delete(),
+            Self::Foreign(container) => container.delete().map_err(|error| error.with_prefix("")),
         }
     }
+}
+
+/// What was asked for is done, or a program was asked to do it.
+type Begun<E> = Result<Option<Call>, E>;
+
+/// `SIGKILL`, which is 9 on every architecture.
+pub(crate) const SIGKILL: i32 = 9;
+
+fn done(outcome: Result<(), runtime::CgroupError>) -> Begun<Failure> {
+    outcome.map(|()| None).map_err(|error| of_cgroup(&error))
+}
+
+fn asked(call: Result<Call, ProgramError>) -> Begun<Failure> {
+    call.map(Some).map_err(|error| error.with_prefix(""))
 }
 
 fn of_cgroup(error: &runtime::CgroupError) -> Failure {

@@ -3,6 +3,7 @@
 
 mod crash;
 mod exec;
+mod foreign;
 mod health;
 mod life;
 mod restart;

@@ -224,6 +224,19 @@ impl Workshop {
     }
 }
 
+/// Looks until there is what is looked for.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "{what} has not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// All tests launch from the same nursery, as a daemon does.
 fn shared_program() -> Program {
     static PROGRAM: OnceLock<Program> = OnceLock::new();

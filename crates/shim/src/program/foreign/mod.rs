@@ -17,25 +17,33 @@
 //! or in the shim's own mount namespace, so nothing of it outlives the shim but the container
 //! itself, and that is ended by its cgroup.
 
+mod call;
 mod configuration;
+mod error;
+mod exec;
+mod files;
 mod program;
 mod root;
 mod strangers;
 mod terminal;
 
+pub(crate) use self::call::Call;
+pub(crate) use self::error::ProgramError;
+pub(crate) use self::exec::ExecCall;
 pub(crate) use self::strangers::reap as reap_strangers;
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use oci::runtime::{LinuxResources, Spec};
-use runtime::{Cgroup, CgroupLocation, ExecProcess, ExecRequest, Stdio};
-use rustix::fs::{Mode, OFlags};
+use runtime::{Cgroup, CgroupLocation, ExecRequest, Stdio};
 use rustix::process::Pid;
 use shim::protocol::{Failure, FailureKind, Launch};
 
-use self::program::Program;
+use self::files::{CallFiles, own_path};
+use self::program::{Program, Streams};
 use self::terminal::TerminalSocket;
 
 /// What Docker puts before the program's words when a container does not start.
@@ -45,17 +53,8 @@ const CREATE_PREFIX: &str =
 /// The same for a container whose program could not be executed.
 const START_PREFIX: &str = "failed to create task for container: OCI runtime start failed: ";
 
-/// The same for an additional process.
-const EXEC_PREFIX: &str = "OCI runtime exec failed: ";
-
 /// The configuration, the root and the program's own files, in the run folder.
 const BUNDLE: &str = "bundle";
-
-/// Where the program writes the number of a process.
-const PID_FILE: &str = "bundle/pid";
-
-/// Where an additional process is described.
-const PROCESS_FILE: &str = "bundle/process.json";
 
 /// A container of a program's.
 #[derive(Debug)]
@@ -80,41 +79,56 @@ pub(crate) fn create(
     let program = Program::new(launch, program);
     root::mount(&launch.rootfs).map_err(internal)?;
     configuration::write(launch, network_namespace)?;
-    let terminal = TerminalSocket::for_streams(&stdio).map_err(internal)?;
-    let bundle = std::env::current_dir().map_err(internal)?.join(BUNDLE);
-    let mut words = vec!["create".into(), "--bundle".into(), bundle.into_os_string()];
-    words.extend(["--pid-file".into(), program::own_path(PID_FILE)]);
-    words.extend(terminal.iter().flat_map(TerminalSocket::flags));
-    words.push(launch.container_id.clone().into());
-    let made = program.run(&words, Some(stdio), None);
-    let made = made.map_err(|error| error.with_prefix(CREATE_PREFIX));
-    let opened = made.and_then(|()| read_process());
-    let (pid, pidfd) = match opened {
-        Ok(opened) => opened,
+    let made = make(&program, stdio);
+    // It knows the folders that there are, and the program has made them.
+    let cgroup = Cgroup::at(&CgroupLocation::by_file(&launch.container_id, spec));
+    match made {
+        Ok((pid, pidfd, terminal)) => Ok(Foreign { program, pid, pidfd, cgroup, terminal }),
         Err(failure) => {
             // There may be half of one. The error that counts is the first.
-            let _ = program.delete();
-            return Err(failure);
-        }
-    };
-    let cgroup = Cgroup::at(&CgroupLocation::by_file(&launch.container_id, spec));
-    let terminal = terminal.map(TerminalSocket::receive).transpose().map_err(internal);
-    match terminal {
-        Ok(terminal) => Ok(Foreign { program, pid, pidfd, cgroup, terminal }),
-        Err(failure) => {
-            let _ = program.delete();
+            let _ = delete(&program, &cgroup);
             Err(failure)
         }
     }
 }
 
-/// The process whose number the program has written.
-fn read_process() -> Result<(Pid, OwnedFd), Failure> {
-    let text = std::fs::read_to_string(PID_FILE).map_err(internal)?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| internal(io::Error::other("the runtime told no process")))?;
-    let pidfd = shim::process::open(pid).map_err(internal)?;
-    Ok((pid, pidfd))
+/// Has the program make the container's first process. Comes with the terminal, if it has one.
+fn make(program: &Program, stdio: Stdio) -> Result<(Pid, OwnedFd, Option<OwnedFd>), Failure> {
+    let files = CallFiles::new();
+    let pid_file = files.pid();
+    let terminal = TerminalSocket::for_streams(&stdio, files.terminal()).map_err(internal)?;
+    let bundle = std::env::current_dir().map_err(internal)?.join(BUNDLE);
+    let mut words = vec!["create".into(), "--bundle".into(), bundle.into_os_string()];
+    words.extend(["--pid-file".into(), own_path(&pid_file)]);
+    words.extend(terminal.iter().flat_map(TerminalSocket::flags));
+    words.push(program.container().into());
+    let streams = Streams { process: Some(stdio), ..Streams::default() };
+    let call = program.begin(&words, files, streams);
+    let call = call.map_err(|error| error.with_prefix(CREATE_PREFIX))?;
+    let (pid, pidfd) = call.wait_for_process(CREATE_PREFIX)?;
+    let terminal = terminal.map(TerminalSocket::receive).transpose().map_err(internal)?;
+    Ok((pid, pidfd, terminal))
+}
+
+/// Ends what is left, and waits until the program has forgotten the container.
+fn delete(program: &Program, cgroup: &Cgroup) -> Result<(), ProgramError> {
+    // Without a pid namespace of its own the container may have left processes.
+    let _ = cgroup.kill_all();
+    let deleted = program.ask_to_delete().and_then(Call::wait);
+    if deleted.is_err() {
+        forget(cgroup);
+    }
+    deleted
+}
+
+/// Removes what the program knows of the container, which would be in the way of the next run,
+/// and the cgroups.
+fn forget(cgroup: &Cgroup) {
+    // Whatever of it is there: the program may have done half of the work.
+    let _ = std::fs::remove_dir_all(program::STATE);
+    for path in cgroup.paths() {
+        let _ = std::fs::remove_dir(path);
+    }
 }
 
 impl Foreign {
@@ -135,61 +149,62 @@ impl Foreign {
     }
 
     pub(crate) fn start(&mut self) -> Result<(), Failure> {
-        self.program.of_container("start").map_err(|error| error.with_prefix(START_PREFIX))
+        let started = self.program.ask("start").and_then(Call::wait);
+        started.map_err(|error| error.with_prefix(START_PREFIX))
     }
 
-    pub(crate) fn exec(&self, request: ExecRequest<'_>) -> Result<ExecProcess, Failure> {
-        let root = self.open_root().map_err(internal)?;
-        let process = configuration::process(&request, root.as_fd())?;
-        let stdio = request.stdio;
-        std::fs::write(PROCESS_FILE, process.to_string()).map_err(internal)?;
-        let terminal = TerminalSocket::for_streams(&stdio).map_err(internal)?;
-        let mut words = vec!["exec".into(), "--detach".into()];
-        words.extend(["--process".into(), program::own_path(PROCESS_FILE)]);
-        words.extend(["--pid-file".into(), program::own_path(PID_FILE)]);
-        words.extend(terminal.iter().flat_map(TerminalSocket::flags));
-        words.push(self.program.container().into());
-        let made = self.program.run(&words, Some(stdio), None);
-        made.map_err(|error| error.with_prefix(EXEC_PREFIX))?;
-        let (pid, pidfd) = read_process()?;
-        let terminal = terminal.map(TerminalSocket::receive).transpose().map_err(internal)?;
-        Ok(ExecProcess { pid, pidfd, terminal, warnings: Vec::new() })
+    pub(crate) fn exec(&self, request: ExecRequest<'_>) -> Result<ExecCall, Failure> {
+        ExecCall::begin(&self.program, self.pid, request)
     }
 
-    fn open_root(&self) -> io::Result<OwnedFd> {
-        let path = format!("/proc/{}/root", self.pid.as_raw_nonzero());
-        Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+    /// A program may have the process somewhere else than here: it is asked.
+    pub(crate) fn send(&self, signal: i32) -> Result<Call, ProgramError> {
+        let words = ["kill", self.program.container(), &signal.to_string()].map(OsString::from);
+        self.program.begin(&words, CallFiles::new(), Streams::default())
     }
 
-    /// A program may have the process somewhere else than here: it is asked first.
-    pub(crate) fn send(&self, signal: i32) -> io::Result<()> {
-        let words = ["kill".into(), self.program.container().into(), signal.to_string().into()];
-        match self.program.run(&words, None, None) {
-            Ok(()) => Ok(()),
-            Err(_) => linux::signals::send(self.pidfd(), signal),
-        }
+    pub(crate) fn freeze(&self) -> Result<Call, ProgramError> {
+        self.program.ask("pause")
     }
 
-    pub(crate) fn freeze(&self) -> Result<(), Failure> {
-        self.program.of_container("pause").map_err(|error| error.with_prefix(""))
+    pub(crate) fn thaw(&self) -> Result<Call, ProgramError> {
+        self.program.ask("resume")
     }
 
-    pub(crate) fn thaw(&self) -> Result<(), Failure> {
-        self.program.of_container("resume").map_err(|error| error.with_prefix(""))
-    }
-
-    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<(), Failure> {
+    pub(crate) fn update(&self, resources: &LinuxResources) -> Result<Call, Failure> {
         let text = serde_json::to_vec(resources).map_err(internal)?;
         let words = ["update", "--resources", "-", self.program.container()].map(Into::into);
-        self.program.run(&words, None, Some(&text)).map_err(|error| error.with_prefix(""))
+        let streams = Streams { input: &text, ..Streams::default() };
+        let call = self.program.begin(&words, CallFiles::new(), streams);
+        call.map_err(|error| error.with_prefix(""))
     }
 
     /// Ends what is left, and has the program forget the container.
-    pub(crate) fn delete(self) -> Result<(), Failure> {
-        // Without a pid namespace of its own the container may have left processes.
+    pub(crate) fn ask_to_delete(&self) -> Result<Call, ProgramError> {
         let _ = self.cgroup.kill_all();
-        self.program.delete().map_err(|error| error.with_prefix(""))
+        self.program.ask_to_delete()
     }
+
+    /// As [`ask_to_delete`](Self::ask_to_delete), and waits for it.
+    pub(crate) fn delete(self) -> Result<(), ProgramError> {
+        delete(&self.program, &self.cgroup)
+    }
+
+    /// The program has failed to delete the container: what it would have removed goes.
+    pub(crate) fn forget(self) {
+        forget(&self.cgroup);
+    }
+}
+
+/// The process whose number the program has written.
+fn read_process(file: &str) -> io::Result<(Pid, OwnedFd)> {
+    let text = match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read?,
+    };
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::other("the runtime told no process"))?;
+    Ok((pid, shim::process::open(pid)?))
 }
 
 fn internal(error: impl Into<io::Error>) -> Failure {

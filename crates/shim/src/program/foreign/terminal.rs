@@ -10,50 +10,42 @@ use runtime::Stdio;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use shim::wire;
 
-use super::program::own_path;
-
-/// In the run folder.
-const SOCKET: &str = "terminal.sock";
+use super::files::own_path;
 
 /// How long the descriptor may take to come once the program has left: it was sent before.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A socket that waits for a terminal's master side.
 #[derive(Debug)]
-pub(super) struct TerminalSocket(UnixListener);
+pub(super) struct TerminalSocket {
+    listener: UnixListener,
+    name: String,
+}
 
 impl TerminalSocket {
     /// One, if these streams are a terminal.
-    pub(super) fn for_streams(stdio: &Stdio) -> io::Result<Option<Self>> {
+    pub(super) fn for_streams(stdio: &Stdio, name: String) -> io::Result<Option<Self>> {
         match stdio {
             Stdio::Terminal { .. } => {
-                // An earlier one's, whose program failed.
-                let _ = std::fs::remove_file(SOCKET);
-                UnixListener::bind(SOCKET).map(|listener| Some(Self(listener)))
+                let listener = UnixListener::bind(&name)?;
+                Ok(Some(Self { listener, name }))
             }
             Stdio::Descriptors { .. } => Ok(None),
         }
     }
 
     pub(super) fn flags(&self) -> [OsString; 2] {
-        ["--console-socket".into(), own_path(SOCKET)]
+        ["--console-socket".into(), own_path(&self.name)]
     }
 
     /// Takes the descriptor that the program has sent.
     pub(super) fn receive(self) -> io::Result<OwnedFd> {
-        await_input(&self.0)?;
-        let (connection, _) = self.0.accept()?;
+        await_input(&self.listener)?;
+        let (connection, _) = self.listener.accept()?;
         await_input(&connection)?;
         let mut descriptors = Vec::new();
         wire::receive(connection.as_fd(), &mut [0; 4096], &mut descriptors)?;
         descriptors.pop().ok_or_else(|| io::Error::other("the runtime has sent no terminal"))
-    }
-}
-
-impl Drop for TerminalSocket {
-    fn drop(&mut self) {
-        // It goes with the run folder at the latest.
-        let _ = std::fs::remove_file(SOCKET);
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
 
 use crate::container::Container;
-use oci::runtime::Process;
+use oci::runtime::Process as Configuration;
+use runtime::ExecProcess;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
 use shim::protocol::{Failure, FailureKind};
 
 use super::output::Output;
-use crate::container;
+use crate::container::{self, ExecBegun};
 use crate::event_loop::{EventLoop, Readiness, Token, Watched};
+use crate::foreign::ExecCall;
 use crate::stdio::{open_null, set_nonblocking};
 
 /// Bytes read at once: as many as are kept.
@@ -27,11 +30,37 @@ const ID_BYTES: usize = 32;
 /// A probe that is a process.
 #[derive(Debug)]
 pub(crate) struct CommandProbe {
-    pid: Pid,
-    process: Watched,
+    stage: Stage,
     /// Standard output and error together; `None` at its end.
     pipe: Option<Watched>,
     output: Output,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+enum Stage {
+    /// Another runtime's program was asked for the process.
+    Making(ExecCall),
+    Running(Process),
+}
+
+/// A process that is waited for.
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    process: Watched,
+}
+
+/// What has become of a probe that the event loop told of.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Pending(Box<CommandProbe>),
+    Ended {
+        exit_code: i32,
+        output: String,
+    },
+    /// There is no process.
+    Failed(Failure),
 }
 
 /// How the event loop names its two descriptors.
@@ -58,7 +87,7 @@ impl CommandProbe {
         events: &EventLoop,
         tokens: Tokens,
     ) -> Result<Self, Failure> {
-        let process: Process =
+        let process: Configuration =
             serde_json::from_value(command.process.clone()).map_err(|error| Failure {
                 kind: FailureKind::InvalidConfiguration,
                 message: format!("cannot understand the health check: {error}"),
@@ -78,11 +107,48 @@ impl CommandProbe {
             additional_groups: command.additional_groups,
             ..runtime::ExecRequest::new(&process, stdio)
         };
-        let started = container::exec_probe(container, request)?;
-        let watch = |descriptor, token| events.watch(descriptor, token, Some(Readiness::IN));
-        let process = watch(started.pidfd, tokens.end).map_err(container::internal)?;
-        let pipe = watch(reader, tokens.output).map_err(container::internal)?;
-        Ok(Self { pid: started.pid, process, pipe: Some(pipe), output: Output::default() })
+        let stage = match container::begin_exec(container, request)? {
+            ExecBegun::Made(made) => Stage::watch(made, events, tokens.end)?,
+            ExecBegun::Asked(mut call) => {
+                call.watch(events, tokens.end).map_err(container::internal)?;
+                Stage::Making(call)
+            }
+        };
+        let pipe = events.watch(reader, tokens.output, Some(Readiness::IN));
+        let pipe = pipe.map_err(container::internal)?;
+        Ok(Self { stage, pipe: Some(pipe), output: Output::default() })
+    }
+
+    /// When to [`go_on`](Self::go_on) although the event loop has not told of it.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Making(call) => Some(call.deadline()),
+            Stage::Running(_) => None,
+        }
+    }
+
+    /// Moves on, or comes to its end.
+    pub(crate) fn go_on(self: Box<Self>, events: &EventLoop, token: Token) -> Progress {
+        let Self { stage, pipe, output } = *self;
+        match stage {
+            Stage::Making(call) => {
+                match call.finish().and_then(|made| Stage::watch(made, events, token)) {
+                    Ok(stage) => Progress::Pending(Box::new(Self { stage, pipe, output })),
+                    Err(failure) => Progress::Failed(failure),
+                }
+            }
+            Stage::Running(process) => match container::exit_code(process.process.as_fd()) {
+                Some(exit_code) => {
+                    let mut probe = Self { stage: Stage::Running(process), pipe, output };
+                    probe.read_at_most(LAST_BYTES_MAX);
+                    Progress::Ended { exit_code, output: probe.output.into_text() }
+                }
+                None => {
+                    let stage = Stage::Running(process);
+                    Progress::Pending(Box::new(Self { stage, pipe, output }))
+                }
+            },
+        }
     }
 
     /// Reads what there is of its output.
@@ -110,25 +176,32 @@ impl CommandProbe {
         }
     }
 
-    /// The exit code, if it has ended. Reaps it.
-    pub(crate) fn exit_code(&self) -> Option<i32> {
-        container::exit_code(self.process.as_fd())
-    }
-
-    /// What it has said.
-    pub(crate) fn into_output(mut self) -> String {
-        self.read_at_most(LAST_BYTES_MAX);
-        self.output.into_text()
-    }
-
     /// Kills it and what it has started. Comes back with what it has said, and with what is
     /// still to be reaped.
-    pub(crate) fn kill(mut self) -> (String, Watched) {
+    pub(crate) fn kill(mut self) -> (String, Option<Watched>) {
         self.read_at_most(LAST_BYTES_MAX);
-        // It leads a session and so a group. It is not reaped yet, so the number is still its own.
-        let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
-        shim::process::kill(&self.process);
-        (self.output.into_text(), self.process)
+        let process = match self.stage {
+            Stage::Making(call) => {
+                call.abandon();
+                None
+            }
+            Stage::Running(Process { pid, process }) => {
+                // It leads a session and so a group. It is not reaped yet, so the number is
+                // still its own.
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+                shim::process::kill(&process);
+                Some(process)
+            }
+        };
+        (self.output.into_text(), process)
+    }
+}
+
+impl Stage {
+    fn watch(made: ExecProcess, events: &EventLoop, token: Token) -> Result<Self, Failure> {
+        let process = events.watch(made.pidfd, token, Some(Readiness::IN));
+        let process = process.map_err(container::internal)?;
+        Ok(Self::Running(Process { pid: made.pid, process }))
     }
 }
 

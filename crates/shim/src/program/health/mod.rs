@@ -104,6 +104,16 @@ struct Killed {
     process: Watched,
 }
 
+impl Running {
+    /// When the process has to be made.
+    fn making_deadline(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Command(probe) => probe.deadline(),
+            Kind::Connection(_) => None,
+        }
+    }
+}
+
 impl Monitor {
     pub(crate) fn new(check: HealthCheck) -> Self {
         Self {
@@ -166,13 +176,25 @@ impl Monitor {
 
     /// When [`due`](Self::due) has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.probe.as_ref().map(|probe| probe.deadline).or(self.next_at)
+        let of_probe = |probe: &Running| {
+            probe.making_deadline().map_or(probe.deadline, |at| at.min(probe.deadline))
+        };
+        self.probe.as_ref().map(of_probe).or(self.next_at)
+    }
+
+    /// Whether another runtime's program makes a probe's process.
+    pub(crate) fn is_making(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.making_deadline().is_some())
     }
 
     /// Does what it is time for.
     pub(crate) fn due(&mut self, now: Instant, around: &mut Surroundings<'_>) -> Vec<News> {
         if let Some(late) = self.probe.take_if(|probe| probe.deadline <= now) {
             return self.time_out(late, around.health);
+        }
+        let making = self.probe.as_ref().and_then(Running::making_deadline);
+        if making.is_some_and(|at| at <= now) {
+            return self.ready(self.number, around);
         }
         if self.probe.is_none() && self.next_at.is_some_and(|at| at <= now) {
             self.next_at = None;
@@ -273,18 +295,24 @@ impl Monitor {
             return Vec::new();
         };
         match kind {
-            Kind::Command(probe) => match probe.exit_code() {
-                Some(exit_code) => {
-                    let ended = News::ProbeEnded { id: id.unwrap_or_default(), exit_code };
-                    let found = self.note(around.health, since, exit_code, probe.into_output());
-                    [ended].into_iter().chain(found).collect()
+            Kind::Command(probe) => {
+                let id = id.unwrap_or_default();
+                match probe.go_on(around.events, Token::Probe(number)) {
+                    command::Progress::Ended { exit_code, output } => {
+                        let ended = News::ProbeEnded { id, exit_code };
+                        let found = self.note(around.health, since, exit_code, output);
+                        [ended].into_iter().chain(found).collect()
+                    }
+                    command::Progress::Failed(failure) => {
+                        self.note(around.health, since, NO_EXIT_CODE, failure.message)
+                    }
+                    command::Progress::Pending(probe) => {
+                        let kind = Kind::Command(probe);
+                        self.probe = Some(Running { id: Some(id), since, deadline, kind });
+                        Vec::new()
+                    }
                 }
-                None => {
-                    let kind = Kind::Command(probe);
-                    self.probe = Some(Running { id, since, deadline, kind });
-                    Vec::new()
-                }
-            },
+            }
             Kind::Connection(probe) => {
                 let Some(networks) = &self.networks else { return Vec::new() };
                 match probe.go_on(networks, around.events, Token::Probe(number)) {
@@ -334,7 +362,8 @@ impl Monitor {
             Kind::Command(command) => {
                 let (output, process) = command.kill();
                 let id = probe.id.unwrap_or_default();
-                self.killed.push(Killed { number: self.number, id, process });
+                let killed = process.map(|process| Killed { number: self.number, id, process });
+                self.killed.extend(killed);
                 output
             }
             Kind::Connection(connection) => connection.so_far().to_owned(),

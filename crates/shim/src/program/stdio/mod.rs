@@ -64,9 +64,9 @@ pub(crate) struct Stdio {
     key: ProcessKey,
     is_terminal: bool,
     outputs: Vec<Output>,
-    /// The outputs are not read, for a client has too much unread, or the log is full.
+    /// The outputs are not read, for a client has too much unread, or it was asked for.
     is_held_back: bool,
-    log_is_full: bool,
+    is_held: bool,
     /// What was read last. Kept while an output is busy.
     buffer: Vec<u8>,
     input: Option<Input>,
@@ -141,7 +141,7 @@ impl Stdio {
             is_terminal,
             outputs: Vec::new(),
             is_held_back: false,
-            log_is_full: false,
+            is_held: false,
             buffer: Vec::new(),
             input: None,
             input_end,
@@ -246,10 +246,10 @@ impl Stdio {
         self.buffer = Vec::new();
     }
 
-    /// Nothing is read while the log is full.
-    pub(crate) fn set_log_full(&mut self, log_is_full: bool) {
-        if log_is_full != self.log_is_full {
-            self.log_is_full = log_is_full;
+    /// Nothing is read while the log is full, say.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        if is_held != self.is_held {
+            self.is_held = is_held;
             self.settle();
         }
     }
@@ -419,7 +419,7 @@ impl Stdio {
     /// Holds the outputs back, or lets them go on. They leave the event loop for that: a pipe
     /// that is hung up would wake it again and again.
     fn settle_outputs(&mut self) {
-        self.is_held_back = self.log_is_full || self.clients.iter().any(Client::is_full);
+        self.is_held_back = self.is_held || self.clients.iter().any(Client::is_full);
         let wanted = (!self.is_held_back).then_some(Readiness::IN);
         for output in &mut self.outputs {
             // It was in the event loop before, so there is room for it again.

@@ -1,11 +1,12 @@
 //! The end of processes: of additional ones, of a run, and of the container for good.
 
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fail_points::{Point, pass};
 use shim::protocol::{Phase, What};
 
+use super::calls::Work;
 use super::{
     ENDED_EXECS_MAX, EXEC_DEATH_TIME, Ended, KILLED_EXIT_CODE, Supervisor, UNTOLD_EXECS_MAX,
     container, delete,
@@ -15,6 +16,13 @@ use crate::control::Control;
 use crate::event_loop::ProcessKey;
 use crate::restart::End;
 use crate::stdio::{Stdio, open_null};
+
+/// A run that is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    ended: Ended,
+    ran_for: Duration,
+}
 
 impl Supervisor {
     pub(super) fn first_process_ended(&mut self) {
@@ -99,8 +107,20 @@ impl Supervisor {
             // Its cgroup is the only one that knows, and goes now.
             self.state.memory_peak = memory_peak(&run.container);
         }
+        self.give_up_calls(|_| true);
         pass(Point::StopDelete);
-        delete(run.container);
+        let over = Over { ended, ran_for: run.began.elapsed() };
+        match run.container.ask_to_delete() {
+            Some(call) => drop(self.await_call(None, Work::Delete(call, run.container, over))),
+            None => {
+                delete(run.container);
+                self.run_deleted(over);
+            }
+        }
+    }
+
+    /// Nothing is left of a run: what comes next?
+    pub(super) fn run_deleted(&mut self, Over { ended, ran_for }: Over) {
         pass(Point::StopDeleted);
         self.end_execs();
         self.end_health();
@@ -115,7 +135,7 @@ impl Supervisor {
         self.state.finished_at = Some(ended.at);
         let end = End {
             exit_code: ended.exit_code,
-            ran_for: run.began.elapsed(),
+            ran_for,
             stop_requested: self.state.stop_requested || self.is_last_run,
         };
         let pause = if std::mem::take(&mut self.restarts_for_health) && !end.stop_requested {

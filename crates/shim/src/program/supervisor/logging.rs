@@ -19,7 +19,7 @@ impl Supervisor {
     pub(super) fn settle_log(&mut self) {
         let Some(log) = &self.log else { return };
         if let Some(run) = &mut self.run {
-            run.stdio.set_log_full(log.is_full());
+            run.stdio.hold(log.is_full());
         }
         let lost = log.lost();
         if lost == self.state.log_entries_lost {

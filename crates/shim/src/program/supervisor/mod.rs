@@ -17,7 +17,9 @@
 //! and last of all the watchers are told. So whoever hears of the end can start the container
 //! anew at once.
 
+mod calls;
 mod ends;
+mod exec;
 mod health;
 mod leaving;
 mod logging;
@@ -41,14 +43,15 @@ use crate::clock::unix_nanoseconds;
 use crate::container::{self, Container, internal};
 use crate::control::Control;
 use crate::event_loop::{EventLoop, ProcessKey, Readiness, Token, Watched, key_after};
-use crate::foreign;
 use crate::health::Monitor;
 use crate::hearing::Program;
 use crate::log::Log;
+use crate::made::SIGKILL;
 use crate::record::Record;
 use crate::restart::Restarts;
 use crate::stdio::{Client, ClientEvent, Stdio};
 
+use self::calls::Pending;
 use self::stopping::Unheard;
 
 /// How long the output of an ended process is waited for while something else holds it open.
@@ -63,9 +66,6 @@ const EXEC_DEATH_TIME: Duration = Duration::from_secs(1);
 
 /// After a start, when the memory that only it needed is given back.
 const TIDY_TIME: Duration = Duration::from_millis(500);
-
-/// Between two looks for ended processes that another runtime's container left to us.
-const STRANGERS_TIME: Duration = Duration::from_secs(1);
 
 /// Ended additional processes that are remembered for a daemon that was away,
 const ENDED_EXECS_MAX: usize = 32;
@@ -113,6 +113,9 @@ pub(crate) struct Supervisor {
     is_last_run: bool,
     /// This run ends because it was unhealthy, to be followed by another.
     restarts_for_health: bool,
+    /// What another runtime than our own was asked for, and has not done yet.
+    calls: Vec<Pending>,
+    next_call: u32,
     /// Only with another runtime than our own.
     strangers_at: Option<Instant>,
 }
@@ -226,6 +229,8 @@ impl Supervisor {
             tidy_at: None,
             log_told_at: None,
             deliver_until: None,
+            calls: Vec::new(),
+            next_call: 0,
             strangers_at: None,
         }
     }
@@ -348,7 +353,10 @@ impl Supervisor {
             return Ok(());
         }
         let resources = requests::parse_resources(&self.updates)?;
-        container.update(&resources)
+        match container.update(&resources)? {
+            Some(call) => call.wait().map_err(|error| error.with_prefix("")),
+            None => Ok(()),
+        }
     }
 
     /// Without these events the container runs as well; only nobody hears why it died.
@@ -407,6 +415,7 @@ impl Supervisor {
             .chain(self.unheard.as_ref().map(|unheard| unheard.look_at))
             .chain(self.monitor.as_ref().and_then(|monitor| monitor.next_deadline()))
             .chain(self.strangers_at)
+            .chain(self.calls.iter().map(Pending::deadline))
             .min()
     }
 
@@ -448,6 +457,7 @@ impl Supervisor {
             }
             Token::Probe(number) => self.probe_ready(number),
             Token::ProbeOutput(number) => self.probe_output_ready(number),
+            Token::Call(number) => self.call_ended(number),
         }
     }
 
@@ -489,6 +499,7 @@ impl Supervisor {
             log.handle_deadline(now);
         }
         self.look_after_health(now);
+        self.end_late_calls(now);
         if self.strangers_at.is_some_and(|at| at <= now) {
             self.reap_strangers();
         }
@@ -506,11 +517,6 @@ impl Supervisor {
     /// containers are over before that.
     fn tidy_later(&mut self) {
         self.tidy_at = Some(Instant::now() + TIDY_TIME);
-    }
-
-    fn reap_strangers(&mut self) {
-        foreign::reap_strangers();
-        self.strangers_at = self.run.as_ref().map(|_| Instant::now() + STRANGERS_TIME);
     }
 
     fn tidy(&mut self) {
@@ -538,9 +544,6 @@ impl Supervisor {
 
 /// The exit code of a process that was killed.
 const KILLED_EXIT_CODE: i32 = 128 + SIGKILL;
-
-/// `SIGKILL`, which is 9 on every architecture.
-const SIGKILL: i32 = 9;
 
 fn failure(kind: FailureKind, error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure { kind, message: errors::chain(error) }

@@ -1,20 +1,30 @@
 //! What others ask of the shim.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Instant;
 
-use fail_points::{Point, pass, reach};
 use oci::runtime::LinuxResources;
 use serde::Deserialize as _;
 use serde_json::Value;
 use shim::protocol::{
-    Answer, AttachOptions, ExecRequest, ExecState, Failure, FailureKind, Phase, Request,
-    RestartPolicy, What,
+    Answer, AttachOptions, Failure, FailureKind, Phase, Request, RestartPolicy, What,
 };
 
-use super::{Exec, Run, SIGKILL, Supervisor, container, failure, internal};
+use super::calls::Work;
+use super::{Run, SIGKILL, Supervisor, container, failure, internal};
 use crate::control::Asked;
-use crate::event_loop::{ProcessKey, Readiness, Token, key_after};
+use crate::event_loop::ProcessKey;
+
+/// What somebody who has asked gets. Nothing now: the answer comes when another runtime's
+/// program has done what it was asked for.
+pub(super) type Reply = Option<Answer>;
+
+/// What is to be different from now on.
+#[derive(Debug)]
+pub(super) struct Update {
+    /// An OCI `linux.resources` object.
+    resources: Option<Value>,
+    restart: Option<RestartPolicy>,
+}
 
 impl Supervisor {
     pub(super) fn answer(&mut self, connection: u32, asked: Asked) {
@@ -32,17 +42,16 @@ impl Supervisor {
                 Ok(descriptor) => (Answer::Done, Some(descriptor)),
                 Err(failure) => (Answer::Failed(failure), None),
             },
-            request => {
-                let outcome = self.carry_out(request, descriptors.next());
-                (outcome.unwrap_or_else(Answer::Failed), None)
-            }
+            request => match self.carry_out(request, descriptors.next(), connection) {
+                Ok(Some(answer)) => (answer, None),
+                Ok(None) => return,
+                Err(failure) => (Answer::Failed(failure), None),
+            },
         };
         self.control.answer(connection, &answer, descriptor);
         if watches {
             self.control.set_watching(connection);
         }
-        // What was asked for may have left some.
-        self.strangers_at = self.strangers_at.map(|_| Instant::now());
         self.tidy_later();
     }
 
@@ -50,34 +59,39 @@ impl Supervisor {
         &mut self,
         request: Request,
         descriptor: Option<OwnedFd>,
-    ) -> Result<Answer, Failure> {
+        connection: u32,
+    ) -> Result<Reply, Failure> {
         match request {
-            Request::State | Request::Watch => return Ok(Answer::State(self.state.clone())),
-            Request::Exec(request) => {
-                return self.exec(&request, descriptor).map(|pid| Answer::ExecStarted { pid });
+            Request::State | Request::Watch => {
+                return Ok(Some(Answer::State(self.state.clone())));
             }
-            Request::Processes => return self.processes().map(|pids| Answer::Processes { pids }),
+            Request::Exec(request) => return self.exec(request, descriptor, connection),
+            Request::Processes => {
+                return self.processes().map(|pids| Some(Answer::Processes { pids }));
+            }
             Request::Signal { signal, all, last_run } => {
                 self.is_last_run |= last_run;
-                self.signal(signal, all)?;
+                return self.signal(signal, all, connection);
             }
             Request::Stop { signal, grace } => self.stop(signal, grace),
-            Request::Pause => self.pause()?,
-            Request::Resume => self.resume()?,
+            Request::Pause => return self.pause(connection),
+            Request::Resume => return self.resume(Some(connection)),
             Request::Attach(options) => self.attach(&options, descriptor)?,
             Request::Resize { exec, rows, columns } => {
                 self.resize(exec.as_deref(), rows, columns)?;
             }
-            Request::Update { resources, restart } => self.update(resources, restart)?,
+            Request::Update { resources, restart } => {
+                return self.update(Update { resources, restart }, connection);
+            }
             Request::Start { .. } | Request::NetworkNamespace => {
                 return Err(wrong_phase("the container was started by its launcher".to_owned()));
             }
         }
-        Ok(Answer::Done)
+        Ok(Some(Answer::Done))
     }
 
     /// The run, if the container's first process lives.
-    fn live_run(&self) -> Result<&Run, Failure> {
+    pub(super) fn live_run(&self) -> Result<&Run, Failure> {
         let id = &self.launch.container_id;
         match &self.run {
             Some(run) if run.ended.is_none() => Ok(run),
@@ -88,7 +102,7 @@ impl Supervisor {
         }
     }
 
-    fn refuse_if_paused(&self, doing: &str) -> Result<(), Failure> {
+    pub(super) fn refuse_if_paused(&self, doing: &str) -> Result<(), Failure> {
         let id = &self.launch.container_id;
         match self.state.phase {
             Phase::Paused => Err(wrong_phase(format!(
@@ -116,16 +130,16 @@ impl Supervisor {
 
     /// A signal that leaves the restart policy alone. A killed container must not stay frozen,
     /// or it would not die.
-    fn signal(&mut self, signal: i32, all: bool) -> Result<(), Failure> {
+    fn signal(&mut self, signal: i32, all: bool, connection: u32) -> Result<Reply, Failure> {
         if self.state.phase == Phase::Restarting {
             // Docker's answer: there is nothing to signal, and that is fine.
             if self.is_last_run {
                 self.exit();
             }
-            return Ok(());
+            return Ok(Some(Answer::Done));
         }
         let run = self.live_run()?;
-        run.container.send(signal).map_err(internal)?;
+        let call = run.container.send(signal).map_err(internal)?;
         if all {
             let first = run.container.pid();
             let processes = run.container.cgroup().processes();
@@ -139,44 +153,78 @@ impl Supervisor {
             }
         }
         if signal == SIGKILL {
-            self.thaw_if_paused();
+            self.thaw_killed();
         }
-        Ok(())
+        match call {
+            Some(call) => Ok(self.await_call(Some(connection), Work::Signal(call, signal))),
+            None => Ok(Some(Answer::Done)),
+        }
     }
 
+    /// As [`thaw_killed`](Self::thaw_killed), as everybody else does it.
     pub(super) fn thaw_if_paused(&mut self) {
         if self.state.phase == Phase::Paused
-            && let Err(failure) = self.resume()
+            && let Err(failure) = self.resume(None)
         {
             eprintln!("{}", failure.message);
         }
     }
 
-    fn pause(&mut self) -> Result<(), Failure> {
+    /// What was killed must not stay frozen, or it would not die.
+    pub(super) fn thaw_killed(&mut self) {
+        // It would freeze what is to go on.
+        self.give_up_calls(|work| matches!(work, Work::Freeze(_)));
+        let is_paused = self.state.phase == Phase::Paused;
+        let Some(run) = self.run.as_ref() else { return };
+        if is_paused || self.launch.runtime.is_some() {
+            // A program may have frozen it without our knowledge.
+            let thawed = run.container.cgroup().thaw();
+            if let (true, Err(error)) = (is_paused, thawed) {
+                eprintln!("{}", errors::chain(&error));
+            }
+        }
+        if is_paused {
+            self.resumed();
+        }
+    }
+
+    fn pause(&mut self, connection: u32) -> Result<Reply, Failure> {
         let id = &self.launch.container_id;
         if self.state.phase == Phase::Paused {
             return Err(wrong_phase(format!("Container {id} is already paused")));
         }
-        self.live_run()?.container.freeze()?;
+        if let Some(call) = self.live_run()?.container.freeze()? {
+            return Ok(self.await_call(Some(connection), Work::Freeze(call)));
+        }
+        self.paused();
+        Ok(Some(Answer::Done))
+    }
+
+    pub(super) fn paused(&mut self) {
         self.state.phase = Phase::Paused;
         self.suspend_health();
         self.record();
         self.tell(What::Paused);
-        Ok(())
     }
 
-    fn resume(&mut self) -> Result<(), Failure> {
+    fn resume(&mut self, connection: Option<u32>) -> Result<Reply, Failure> {
         if self.state.phase != Phase::Paused {
             let id = &self.launch.container_id;
             return Err(wrong_phase(format!("Container {id} is not paused")));
         }
-        let Some(run) = &self.run else { return Ok(()) };
-        run.container.thaw()?;
+        let Some(run) = &self.run else { return Ok(Some(Answer::Done)) };
+        if let Some(call) = run.container.thaw()? {
+            return Ok(self.await_call(connection, Work::Thaw(call)));
+        }
+        self.resumed();
+        Ok(Some(Answer::Done))
+    }
+
+    pub(super) fn resumed(&mut self) {
         self.state.phase = Phase::Running;
         self.resume_health();
         self.record();
         self.tell(What::Resumed);
-        Ok(())
     }
 
     fn attach(
@@ -191,40 +239,6 @@ impl Supervisor {
         let told = run.stdio.attach(options, stream, &self.events).map_err(internal)?;
         self.client_events(ProcessKey::FIRST, &told);
         Ok(())
-    }
-
-    fn exec(&mut self, request: &ExecRequest, descriptor: Option<OwnedFd>) -> Result<i32, Failure> {
-        let run = self.live_run()?;
-        self.refuse_if_paused("exec")?;
-        if self.execs.iter().any(|exec| exec.id == request.id) {
-            return Err(wrong_phase(format!("exec {} has already been started", request.id)));
-        }
-        let attach = match (&request.attach, descriptor) {
-            (Some(options), Some(stream)) => Some((options, stream)),
-            (None, _) => None,
-            (Some(_), None) => return Err(no_descriptor()),
-        };
-        reach(Point::ExecStreams).map_err(internal)?;
-        let key = self.next_key;
-        let (started, mut stdio) = container::exec(&run.container, key, request, &self.events)?;
-        self.next_key = key_after(key);
-        pass(Point::ExecStarted);
-        let mut told = Vec::new();
-        if let Some((options, stream)) = attach {
-            // A client that cannot be attached is closed, which it notices.
-            told = stdio.attach(options, stream, &self.events).unwrap_or_default();
-        }
-        let watched = self.events.watch(started.pidfd, Token::Process(key), Some(Readiness::IN));
-        let process = watched.map_err(internal)?;
-        let id = request.id.clone();
-        let pid = started.pid.as_raw_nonzero().get();
-        self.execs.push(Exec { id: id.clone(), key, process, stdio, ended: None });
-        self.state.execs.retain(|exec| exec.id != id);
-        self.state.execs.push(ExecState { id, pid, exit_code: None });
-        self.record();
-        pass(Point::ExecRecorded);
-        self.client_events(key, &told);
-        Ok(pid)
     }
 
     fn resize(&mut self, exec: Option<&str>, rows: u16, columns: u16) -> Result<(), Failure> {
@@ -242,32 +256,40 @@ impl Supervisor {
         stdio.resize(rows, columns).map_err(internal)
     }
 
-    fn update(
-        &mut self,
-        resources: Option<Value>,
-        restart: Option<RestartPolicy>,
-    ) -> Result<(), Failure> {
-        if let Some(update) = resources {
-            let resources = parse_resources(&update)?;
-            if let Some(run) = &self.run {
-                let outcome = run.container.update(&resources);
-                // A new limit may have made a folder in another hierarchy.
-                self.state.cgroup_paths = run.container.cgroup().paths();
-                self.record();
-                outcome?;
+    fn update(&mut self, update: Update, connection: u32) -> Result<Reply, Failure> {
+        if let (Some(limits), Some(run)) = (&update.resources, &self.run) {
+            let outcome = run.container.update(&parse_resources(limits)?);
+            if let Ok(Some(call)) = outcome {
+                return Ok(self.await_call(Some(connection), Work::Update(call, update)));
             }
-            merge(&mut self.updates, update);
+            self.note_cgroups();
+            outcome?;
         }
-        self.policy = restart.unwrap_or(self.policy);
-        Ok(())
+        self.updated(update);
+        Ok(Some(Answer::Done))
+    }
+
+    /// A new limit may have made a folder in another hierarchy.
+    pub(super) fn note_cgroups(&mut self) {
+        if let Some(run) = &self.run {
+            self.state.cgroup_paths = run.container.cgroup().paths();
+            self.record();
+        }
+    }
+
+    pub(super) fn updated(&mut self, update: Update) {
+        if let Some(resources) = update.resources {
+            merge(&mut self.updates, resources);
+        }
+        self.policy = update.restart.unwrap_or(self.policy);
     }
 }
 
-fn wrong_phase(message: String) -> Failure {
+pub(super) fn wrong_phase(message: String) -> Failure {
     Failure { kind: FailureKind::WrongPhase, message }
 }
 
-fn no_descriptor() -> Failure {
+pub(super) fn no_descriptor() -> Failure {
     Failure {
         kind: FailureKind::InvalidConfiguration,
         message: "no stream came with the request".to_owned(),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use fail_points::{Point, pass};
 use shim::protocol::{Phase, What};
 
+use super::calls::Work;
 use super::{SIGKILL, Supervisor};
 use crate::hearing::{LOOK_INTERVAL, Program, is_deaf};
 
@@ -14,6 +15,20 @@ pub(super) struct Unheard {
     signal: i32,
     /// When to see whether it listens by now.
     pub(super) look_at: Instant,
+}
+
+/// A signal that is to end the first process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StopSignal {
+    signal: i32,
+    /// Nobody could have heard it before it was sent.
+    was_deaf: bool,
+}
+
+impl StopSignal {
+    pub(super) fn signal(self) -> i32 {
+        self.signal
+    }
 }
 
 impl Supervisor {
@@ -36,19 +51,30 @@ impl Supervisor {
         let pid = run.container.pid();
         // Who waits for ever may have reasons of their own.
         let may_be_unheard = grace.is_some_and(|grace| !grace.is_zero());
-        let is_deaf_before = may_be_unheard && is_deaf(pid, signal);
+        let sent = StopSignal { signal, was_deaf: may_be_unheard && is_deaf(pid, signal) };
         // It may be ending by itself.
-        let _ = run.container.send(signal);
-        let now = Instant::now();
-        let kill_at = grace.and_then(|grace| now.checked_add(grace));
+        let call = run.container.send(signal).unwrap_or_default();
+        let kill_at = grace.and_then(|grace| Instant::now().checked_add(grace));
         self.kill_at = self.kill_at.into_iter().chain(kill_at).min();
         self.kill_is_news = signal != SIGKILL;
+        match call {
+            Some(call) => drop(self.await_call(None, Work::StopSignal(call, sent))),
+            None => self.stop_signal_sent(sent),
+        }
+    }
+
+    pub(super) fn stop_signal_sent(&mut self, StopSignal { signal, was_deaf }: StopSignal) {
+        let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) else { return };
         // Before and after: it was so when the signal came.
-        if is_deaf_before && is_deaf(pid, signal) {
-            self.unheard = Some(Unheard { signal, look_at: now });
+        if was_deaf && is_deaf(run.container.pid(), signal) {
+            self.unheard = Some(Unheard { signal, look_at: Instant::now() });
         }
         // The signal first, so that it is the first thing that the process sees.
-        self.thaw_if_paused();
+        if signal == SIGKILL {
+            self.thaw_killed();
+        } else {
+            self.thaw_if_paused();
+        }
         pass(Point::StopSignalled);
     }
 
@@ -59,7 +85,9 @@ impl Supervisor {
         self.note_program();
         let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) else { return };
         if !is_deaf(run.container.pid(), signal) {
-            let _ = run.container.send(signal);
+            if let Ok(Some(call)) = run.container.send(signal) {
+                self.await_call(None, Work::Signal(call, signal));
+            }
         } else if self.program.is_some_and(|program| program.is_settled(now)) {
             self.state.unheard_stop_signal = Some(signal);
             self.end_the_wait();
@@ -91,11 +119,12 @@ impl Supervisor {
 
     fn kill_everything(&mut self) {
         if let Some(run) = self.run.as_ref().filter(|run| run.ended.is_none()) {
-            let _ = run.container.send(SIGKILL);
+            let _ = run.container.send_directly(SIGKILL);
             if let Err(error) = run.container.cgroup().kill_all() {
                 eprintln!("{}", errors::chain(&error));
             }
-            self.thaw_if_paused();
+            self.thaw_killed();
+            self.end_makings();
         }
     }
 }
