@@ -92,6 +92,11 @@ impl Client {
         kill_process(pid, signal).expect("the client is running");
     }
 
+    /// Whether the client has ended.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
     /// Waits for the client to end by itself.
     #[track_caller]
     pub fn finish(mut self) -> Outcome {

@@ -465,13 +465,16 @@ fn a_daemon_without_descriptors_comes_back() {
     let host = Host::start();
     let pid = host.daemon_pid();
     let process = Pid::from_raw(pid.cast_signed());
-    let few = Rlimit { current: Some(descriptors(&host) as u64 + 20), maximum: Some(4096) };
+    let most = descriptors(&host) + 20;
+    let few = Rlimit { current: Some(most as u64), maximum: Some(4096) };
     prlimit(process, Resource::Nofile, few).unwrap();
     let mut crowd: Vec<_> = (0..200).map(|_| connect(&host)).collect();
     for stream in &mut crowd {
         let _ = stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
     }
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("a daemon that has no descriptor left", || {
+        (descriptors(&host) >= most).then_some(())
+    });
     drop(crowd);
     let many = Rlimit { current: Some(4096), maximum: Some(4096) };
     prlimit(process, Resource::Nofile, many).unwrap();

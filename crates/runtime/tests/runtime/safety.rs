@@ -2,9 +2,10 @@
 //! for that does not come.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, makedev, mknodat, renameat_with};
 use serde_json::json;
@@ -291,11 +292,15 @@ fn the_root_is_the_containers_though_its_first_process_has_left_it() {
     );
     let spec = serde_json::from_value(bundle.spec.clone()).unwrap();
     running(&bundle, |container| {
-        while !bundle.rootfs().join("jail/x").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
         let pid = container.pid();
+        let inode = |path: &Path| fs::metadata(path).map(|metadata| metadata.ino()).ok();
+        let root = PathBuf::from(format!("/proc/{}/root", pid.as_raw_nonzero()));
+        let jail = bundle.rootfs().join("jail");
+        let until = Instant::now() + Duration::from_secs(60);
+        while inode(&jail).is_none() || inode(&root) != inode(&jail) {
+            assert!(Instant::now() < until, "it has not gone to jail");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let location = container.cgroup().location();
         let again = runtime::Container::open(&bundle.id, &spec, bundle.path(), pid, location);
         let again = again.unwrap().with_root(container.root());

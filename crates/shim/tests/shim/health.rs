@@ -166,7 +166,14 @@ fn while_it_is_paused_nobody_looks() {
     running.connect().call(&Request::Pause, &[]).unwrap();
     let paused = running.await_event(&What::Paused);
     assert_eq!(health(&paused).status, HealthStatus::Unhealthy);
-    std::thread::sleep(4 * SHORT);
+    // Another one's is a clock: this one would have been looked at as often.
+    let clock = launch(Workshop::program(&["sleep", "1000"]), command("true"));
+    for _ in 0..4 {
+        let last = |health: &Health| health.log.last().map(|result| result.start);
+        let before = health_when(&clock, |_| true);
+        health_when(&clock, |health| last(health) > last(&before));
+    }
+    clock.stop();
     let later = running.connect().state().unwrap();
     assert_eq!(health(&later).log, health(&paused).log);
     running.connect().call(&Request::Resume, &[]).unwrap();

@@ -129,21 +129,14 @@ fn a_signal_may_be_the_end_of_the_restarts() {
     if !is_possible() {
         return;
     }
-    let script = "trap 'exit 3' HUP; while true; do sleep 0.05; done";
+    let script = "trap 'exit 3' HUP; echo ready; while true; do sleep 0.05; done";
     let mut running = Workshop::shell(script).with_restart(RestartPolicy::Always).launch();
     let signal = |last_run| Request::Signal { signal: 1, all: false, last_run };
-    // Until it is heard: the first may come before the trap.
-    let state = loop {
-        running.connect().call(&signal(false), &[]).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        let state = running.connect().state().unwrap();
-        if state.restart_count > 0 {
-            break state;
-        }
-    };
-    assert_eq!(state.exit_code.unwrap_or(3), 3);
-    running.await_event(&What::Started);
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    running.workshop.await_logged("ready", 1);
+    running.connect().call(&signal(false), &[]).unwrap();
+    let state = running.await_event(&What::Exited);
+    assert_eq!((state.phase, state.exit_code), (Phase::Restarting, Some(3)));
+    running.workshop.await_logged("ready", 2);
     running.connect().call(&signal(true), &[]).unwrap();
     let end = running.finish();
     assert_eq!((end.exit_code, end.stop_requested), (Some(3), false));

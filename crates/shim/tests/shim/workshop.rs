@@ -178,6 +178,15 @@ impl Workshop {
         self.log().into_iter().map(|(_, text)| text).collect()
     }
 
+    /// Waits until the container has said `text` so many times.
+    #[track_caller]
+    pub(crate) fn await_logged(&self, text: &str, times: usize) {
+        eventually(&format!("{text:?} in the log"), || {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            (log.matches(text).count() >= times).then_some(())
+        });
+    }
+
     /// Asserts that the container has left nothing on the host.
     pub(crate) fn assert_clean(&self) {
         assert_eq!(self.cgroups(), Vec::<PathBuf>::new(), "a cgroup is left");
