@@ -102,6 +102,7 @@ impl Place {
             runtime: None,
             runtime_arguments: Vec::new(),
             health: None,
+            joins: Vec::new(),
         };
         let config = serde_json::to_vec(&configuration(&self.id, arguments))?;
         let folder = self.folder.join("run");

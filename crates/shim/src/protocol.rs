@@ -92,6 +92,20 @@ pub struct Launch {
     /// How to find out whether the container is well, if anybody wants to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthCheck>,
+    /// Namespaces of other containers, to be found again at each restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<Join>,
+}
+
+/// A namespace of another container's that a container joins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// As the configuration calls it: `pid` or `ipc`.
+    pub namespace: String,
+    /// The other container's id.
+    pub container: String,
+    /// Its run folder.
+    pub folder: PathBuf,
 }
 
 /// What a nursery is asked: to fork a shim. Two descriptors travel along: the shim's end of

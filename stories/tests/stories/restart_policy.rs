@@ -1,6 +1,7 @@
 //! `--restart`: coming back by itself.
 
-use stories::{Host, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use stories::{Container, Host, eventually};
 
 /// Counts its starts in a file and ends at once.
 const COUNTER: &str = "sh -c 'echo start >> /starts; exit 3'";
@@ -38,8 +39,8 @@ fn always_comes_back_until_it_is_stopped() {
 
     // Killed from inside or by the host, not by the user's wish.
     container.exec("true").succeeds();
-    let pid = rustix::process::Pid::from_raw(first.cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let pid = Pid::from_raw(first.cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
     eventually("a new process", || {
         let state = container.at("/State");
         (state["Running"] == true && state["Pid"] != first).then_some(())
@@ -189,4 +190,63 @@ fn policies_that_make_no_sense_are_refused() {
         .fails_with(1)
         .stderr_says("maximum retry count can only be used with 'on-failure'");
     host.docker("create --rm --restart always busybox").fails().stderr_says("conflicting options");
+}
+
+/// The namespace of a process, by which those of others are told from it.
+fn namespace(pid: u32, name: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/{name}")).ok()
+}
+
+fn kill(pid: u32) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_restart_joins_the_namespaces_that_the_other_container_has_by_then() {
+    if !Host::is_wharf_or_skips("dockerd starts nothing while it is away") {
+        return;
+    }
+    let host = Host::start();
+    let owner = host.run("--name owner --restart always --ipc shareable busybox sleep 1000");
+    let guest = host.run(
+        "--name guest --restart always --pid container:owner --ipc container:owner \
+         busybox sleep 1000",
+    );
+    let (first_owner, first_guest) = (owner.pid(), guest.pid());
+    assert_eq!(namespace(first_owner, "pid"), namespace(first_guest, "pid"));
+
+    host.kill_daemon();
+    // Its processes end with it, the other container's among them.
+    kill(first_owner);
+    host.start_daemon();
+
+    eventually("both to run again", || {
+        let is_again = |container: &Container, first: u32| {
+            let told = container.inspect();
+            told["State"]["Status"] == "running" && told["State"]["Pid"] != first
+        };
+        (is_again(&owner, first_owner) && is_again(&guest, first_guest)).then_some(())
+    });
+    for name in ["pid", "ipc"] {
+        let (owners, guests) = (namespace(owner.pid(), name), namespace(guest.pid(), name));
+        assert!(owners.is_some());
+        assert_eq!(owners, guests, "{name}");
+    }
+}
+
+#[test]
+fn a_restart_that_has_nobody_to_join_says_whom() {
+    let host = Host::start();
+    let owner = host.run("--name owner --ipc shareable busybox sleep 1000");
+    let guest = host.run("--name guest --restart always --ipc container:owner busybox sleep 1000");
+    host.docker("kill owner").succeeds();
+    owner.becomes("exited");
+
+    kill(guest.pid());
+
+    guest.becomes("exited");
+    assert_eq!(guest.exit_code(), 137);
+    let error = guest.at("/State/Error");
+    let expected = format!("cannot join IPC namespace of a non running container: {}", owner.id);
+    assert_eq!(error, expected);
 }

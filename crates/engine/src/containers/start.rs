@@ -470,7 +470,30 @@ impl Start {
             runtime: program.as_ref().map(|program| program.path.clone()),
             runtime_arguments: program.map(|it| it.arguments).unwrap_or_default(),
             health: super::health::check(&self.record, &self.hostname(), &self.link_environment()),
+            joins: self.joins(),
         })
+    }
+
+    /// Where the container's shim finds the containers again whose namespaces it joins.
+    fn joins(&self) -> Vec<protocol::Join> {
+        let namespaces = &self.record.spec.namespaces;
+        let pid = match &namespaces.pid {
+            PidMode::Container(name) => Some(("pid", name)),
+            _ => None,
+        };
+        let ipc = match &namespaces.ipc {
+            IpcMode::Container(name) => Some(("ipc", name)),
+            _ => None,
+        };
+        let joined = pid.into_iter().chain(ipc).filter_map(|(namespace, name)| {
+            let id = self.parts.registry.find(name).ok()?.view().id.clone();
+            Some(protocol::Join {
+                namespace: namespace.to_owned(),
+                container: id.to_string(),
+                folder: self.parts.settings.run_folder(&id),
+            })
+        });
+        joined.collect()
     }
 
     /// The program that runs the container, if it is not our own library.

@@ -12,6 +12,7 @@ mod event_loop;
 mod foreign;
 mod health;
 mod hearing;
+mod joins;
 mod launch;
 mod log;
 mod made;

@@ -94,6 +94,7 @@ impl Workshop {
             runtime: None,
             runtime_arguments: Vec::new(),
             health: None,
+            joins: Vec::new(),
         };
         Self {
             config: configuration(&id, arguments),

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use fail_points::{Point, pass};
-use shim::protocol::{Phase, What};
+use shim::protocol::{Failure, Phase, What};
 
 use super::calls::Work;
 use super::{
@@ -14,6 +14,7 @@ use super::{
 use crate::container::Container;
 use crate::control::Control;
 use crate::event_loop::ProcessKey;
+use crate::joins::{self, Renewal};
 use crate::restart::End;
 use crate::stdio::{Stdio, open_null};
 
@@ -194,6 +195,20 @@ impl Supervisor {
     pub(super) fn restart(&mut self) {
         self.restart_at = None;
         pass(Point::RestartDue);
+        let exit_code = self.state.exit_code;
+        match self.renew_joins() {
+            Ok(Renewal::Done) => {}
+            Ok(Renewal::NotYet(_)) => {
+                self.restart_at = Some(Instant::now() + joins::PAUSE);
+                return;
+            }
+            Err(failure) => {
+                self.record_failed_start(&failure);
+                // As in Docker: nothing was tried, so the last end is the one that counts.
+                self.state.exit_code = exit_code;
+                return self.exit();
+            }
+        }
         match self.start(Vec::new()) {
             Ok(()) => {
                 pass(Point::RestartStarted);
@@ -204,6 +219,19 @@ impl Supervisor {
                 self.record_failed_start(&failure);
                 self.exit();
             }
+        }
+    }
+
+    /// Finds the namespaces of other containers that the next run joins.
+    fn renew_joins(&mut self) -> Result<Renewal, Failure> {
+        let since = self.joins_since.take().unwrap_or_else(Instant::now);
+        match joins::renew(&self.launch.joins)? {
+            Renewal::NotYet(failure) if joins::is_too_late(since) => Err(failure),
+            Renewal::NotYet(failure) => {
+                self.joins_since = Some(since);
+                Ok(Renewal::NotYet(failure))
+            }
+            Renewal::Done => Ok(Renewal::Done),
         }
     }
 

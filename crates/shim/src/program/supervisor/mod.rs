@@ -97,6 +97,8 @@ pub(crate) struct Supervisor {
     next_leaving: u32,
     kill_at: Option<Instant>,
     restart_at: Option<Instant>,
+    /// Since when a restart waits for another container, whose namespace it joins.
+    joins_since: Option<Instant>,
     tidy_at: Option<Instant>,
     log_told_at: Option<Instant>,
     /// Until when the rest of the log is delivered, once the container has exited.
@@ -226,6 +228,7 @@ impl Supervisor {
             next_leaving: 0,
             kill_at: None,
             restart_at: None,
+            joins_since: None,
             tidy_at: None,
             log_told_at: None,
             deliver_until: None,
