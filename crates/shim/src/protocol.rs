@@ -49,6 +49,10 @@ pub mod files {
     pub const STATE: &str = "state.json";
     /// The next [`STATE`] until it is renamed, if it is a large one.
     pub const STATE_NEW: &str = "state.json.new";
+    /// [`past_runs`](crate::past_runs).
+    pub const PAST_RUNS: &str = "runs.json";
+    /// The next [`PAST_RUNS`] until it is renamed.
+    pub const PAST_RUNS_NEW: &str = "runs.json.new";
     /// The shim's standard error: empty unless it panicked.
     pub const LAST_WORDS: &str = "shim.err";
 }

@@ -337,6 +337,42 @@ fn what_happens_while_no_daemon_runs_is_told_once_with_its_own_time() {
     host.start_daemon();
 }
 
+#[test]
+fn every_run_that_no_daemon_saw_is_told_once() {
+    if !Host::is_wharf_or_skips("dockerd starts nothing while it is away") {
+        return;
+    }
+    let host = Host::start();
+    let folder = host.folder("go", &[]);
+    let script = "while [ ! -e /go/now ]; do sleep 0.05; done; exit 3";
+    host.run(&format!(
+        "--name web --restart on-failure:4 -v {folder}:/go busybox sh -c '{script}'"
+    ));
+    host.kill_daemon();
+    let died_after = now();
+    std::fs::write(format!("{folder}/now"), "").unwrap();
+    eventually("the supervisor to leave", || host.shims().is_empty().then_some(()));
+
+    for _ in 0..2 {
+        host.start_daemon();
+        let told =
+            documents(&host, "--filter container=web --filter event=die --filter event=start");
+        let late: Vec<_> = told.iter().filter(|event| nanoseconds(event) > died_after).collect();
+        let words = |event: &&Value| {
+            let attributes = &event["Actor"]["Attributes"];
+            assert!(attributes["untoldRuns"].is_null(), "{event}");
+            let code = attributes["exitCode"].as_str().unwrap_or_default();
+            format!("{} {code}", event["Action"].as_str().unwrap())
+        };
+        let words: Vec<_> = late.iter().map(words).collect();
+        let expected = ["die 3", "start "].repeat(5);
+        assert_eq!(words, expected[..9], "{late:#?}");
+        assert!(late.iter().map(|event| nanoseconds(event)).is_sorted());
+        host.kill_daemon();
+    }
+    host.start_daemon();
+}
+
 /// Whether the host's other container has a first process, and not that one.
 fn runs_anew(host: &Host, old: u32) -> Option<()> {
     let shims = host.shims();

@@ -1,9 +1,11 @@
 //! The end of processes: of additional ones, of a run, and of the container for good.
 
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fail_points::{Point, pass};
+use shim::past_runs::{PastRun, note_past_run};
 use shim::protocol::{Failure, Phase, What};
 
 use super::calls::Work;
@@ -149,10 +151,25 @@ impl Supervisor {
                 self.restart_at = Some(Instant::now() + pause);
                 self.state.restart_count = self.restarts.count;
                 self.state.phase = Phase::Restarting;
+                self.note_past_run();
                 self.record();
                 self.tell(What::Exited);
             }
             None => self.exit(),
+        }
+    }
+
+    /// For a daemon that is away: the state is only about the last run.
+    fn note_past_run(&self) {
+        let state = &self.state;
+        let (Some(started_at), Some(finished_at)) = (state.started_at, state.finished_at) else {
+            return;
+        };
+        let exit_code = state.exit_code.unwrap_or_default();
+        let restarts = state.restart_count;
+        let run = PastRun { restarts, started_at, finished_at, exit_code };
+        if let Err(error) = note_past_run(Path::new("."), run) {
+            eprintln!("cannot write down a run: {error}");
         }
     }
 
