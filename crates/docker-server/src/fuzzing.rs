@@ -30,7 +30,9 @@ fn create_by(version: ApiVersion, text: &[u8]) -> bool {
     }
     let Ok(checked) = check(request, &circumstances) else { return false };
     let Ok(plan) = checked.plan(&image(), &circumstances) else { return false };
-    assert!(Document::from_text(&plan.document.to_text()) == plan.document, "the document");
+    // Not the documents: whether an empty map was given or none shows nowhere.
+    let text = plan.document.to_text();
+    assert_eq!(Document::from_text(&text).to_text(), text, "the document");
     let recorded = serde_json::to_value(&plan.spec).expect("it can be recorded");
     let read: ContainerSpec = serde_json::from_value(recorded.clone()).expect("it can be read");
     assert_eq!(serde_json::to_value(&read).expect("it can be recorded"), recorded);

@@ -146,7 +146,8 @@ fn pointers(document: &Value) -> Vec<String> {
 }
 
 /// What Docker refuses as if it were its own fault.
-const DOCKERS_OWN: [&str; 2] = ["invalid volume specification: ", "invalid --security-opt "];
+const DOCKERS_OWN: [&str; 3] =
+    ["invalid volume specification: ", "invalid --security-opt ", "Invalid escape keys"];
 
 /// Sends every spoiled form of a document: it is refused in words, or taken as Go would.
 fn spoil(host: &Host, path: &str, document: &Value, after: impl Fn(&Host, &Value, &str)) {

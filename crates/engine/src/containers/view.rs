@@ -83,9 +83,9 @@ impl Phase {
 #[derive(Debug, Clone)]
 pub struct StateView {
     pub phase: Phase,
-    /// 0 when none lives.
     /// An earlier engine has begun to start it, and nobody knows yet what comes of that.
     pub is_starting: bool,
+    /// 0 when none lives.
     pub pid: i32,
     pub exit_code: i32,
     pub oom_killed: bool,
