@@ -129,6 +129,20 @@ impl Host {
         Self::builder().start()
     }
 
+    /// A host whose programs can be made to fail at chosen places. Nothing, with the reason
+    /// told, with a stock dockerd or programs that were built for a release: those have none.
+    pub fn with_fail_points_or_skips() -> Option<Self> {
+        if !Self::is_wharf_or_skips("dockerd has no fail points") {
+            return None;
+        }
+        let host = Self::builder().fail_points().start();
+        if host.fail_points().all().is_empty() {
+            Self::skips("fail points: programs that were built for a release have none");
+            return None;
+        }
+        Some(host)
+    }
+
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }

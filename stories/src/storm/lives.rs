@@ -5,7 +5,7 @@ mod changed;
 use serde_json::{Value, json};
 
 use super::caller::Caller;
-use crate::http::Reply;
+use crate::http::{Reply, Stream};
 
 /// Lines that a container writes at most.
 const LINES_MAX: u64 = 300;
@@ -139,16 +139,7 @@ fn is_watched(caller: &mut Caller) -> Checked {
     let (lines, name) = (1 + caller.random(LINES_MAX), caller.new_name());
     create(caller, &name, &speaker(lines, 0))?;
     let path = format!("/containers/{name}/attach?stream=1&stdout=1&stderr=1");
-    let stream = caller.timed("attach", |caller| {
-        caller.until("an attachment", |caller| match caller.upgrade(&path) {
-            None => {
-                caller.pause();
-                Ok(None)
-            }
-            Some(Ok(stream)) => Ok(Some(stream)),
-            Some(Err(reply)) => Err(format!("attach: {} {}", reply.status, reply.text())),
-        })
-    })?;
+    let stream = attach(caller, "attach", &path)?;
     start(caller, &name)?;
     let seen = text_of_frames(&stream.read_all());
     // A daemon that died in between has lost who waited for the start, and everything then.
@@ -233,6 +224,20 @@ fn start(caller: &mut Caller, name: &str) -> Checked {
             Some(reply) => expect(reply, &[204, 304], "start").map(|_| Some(())),
             // Another start after it has run would be a second run.
             None => Ok((inspect(caller, name)?["State"]["Status"] != "created").then_some(())),
+        })
+    })
+}
+
+/// Attaches, whoever has to be asked how often.
+fn attach(caller: &mut Caller, operation: &'static str, path: &str) -> Checked<Stream> {
+    caller.timed(operation, |caller| {
+        caller.until("an attachment", |caller| match caller.upgrade(path) {
+            None => {
+                caller.pause();
+                Ok(None)
+            }
+            Some(Ok(stream)) => Ok(Some(stream)),
+            Some(Err(reply)) => Err(format!("attach: {} {}", reply.status, reply.text())),
         })
     })
 }

@@ -87,13 +87,7 @@ fn one_that_comes_back_by_itself_cannot_go() {
 
 #[test]
 fn one_that_cannot_be_removed_keeps_nobody_waiting() {
-    if !Host::is_wharf_or_skips("dockerd has no such points") {
-        return;
-    }
-    let host = Host::builder().fail_points().start();
-    if host.fail_points().all().is_empty() {
-        return Host::skips("fail points: programs that were built for a release have none");
-    }
+    let Some(host) = Host::with_fail_points_or_skips() else { return };
     host.fail_points().arm("remove.folder", Fault::Error);
     host.docker("run --rm --name web busybox true").fails().stderr_has("remove.folder");
     assert_eq!(host.container("web").status(), "dead");

@@ -394,14 +394,7 @@ const SAYS_SO: &str = "--volume /data busybox sh -c 'echo ran; exec sleep 1000'"
 /// A container `web` whose start hangs in its supervisor while the daemon is killed, and the
 /// client that has asked for it. Nothing in programs that were built for a release.
 fn with_a_start_under_way(what: &str, millis: u64) -> Option<(Host, u32, Client)> {
-    if !Host::is_wharf_or_skips(REASON) {
-        return None;
-    }
-    let host = Host::builder().fail_points().start();
-    if host.fail_points().all().is_empty() {
-        Host::skips("fail points: programs that were built for a release have none");
-        return None;
-    }
+    let host = Host::with_fail_points_or_skips()?;
     host.docker("volume create --opt type=tmpfs --opt device=tmpfs memory").succeeds();
     host.create(&format!("--name web {what}"));
     host.fail_points().arm("start.log", Fault::Delay(millis));
@@ -489,13 +482,7 @@ fn who_joins_a_container_that_is_being_started_waits_for_it() {
 
 #[test]
 fn a_container_that_hangs_at_its_start_does_not_keep_the_daemon_from_answering() {
-    if !Host::is_wharf_or_skips(REASON) {
-        return;
-    }
-    let host = Host::builder().fail_points().start();
-    if host.fail_points().all().is_empty() {
-        return Host::skips("fail points: programs that were built for a release have none");
-    }
+    let Some(host) = Host::with_fail_points_or_skips() else { return };
     host.run("--name hanging --restart always busybox sleep 1000");
     host.run("--name web --restart always busybox sleep 1000");
     host.stop_daemon();

@@ -40,14 +40,8 @@ trait Operation {
 
 /// Walks through the points of an operation.
 fn walk(name: &str, operation: &dyn Operation) {
-    if !Host::is_wharf_or_skips(REASON) {
-        return;
-    }
-    let host = Host::builder().fail_points().start();
+    let Some(host) = Host::with_fail_points_or_skips() else { return };
     let points = host.fail_points().all();
-    if points.is_empty() {
-        return Host::skips("fail points: programs that were built for a release have none");
-    }
     // Whatever is made at the first use and stays.
     operation.prepare(&host);
     operation.run(&host).expect("nothing is armed");

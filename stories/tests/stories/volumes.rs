@@ -269,13 +269,7 @@ fn a_name_may_be_as_long_as_a_file_s() {
 
 #[test]
 fn a_volume_that_is_being_removed_is_not_handed_out() {
-    if !Host::is_wharf_or_skips("dockerd cannot be made to be slow at one place") {
-        return;
-    }
-    let host = Host::builder().fail_points().start();
-    if host.fail_points().all().is_empty() {
-        return Host::skips("fail points: programs that were built for a release have none");
-    }
+    let Some(host) = Host::with_fail_points_or_skips() else { return };
     host.docker("volume create data").succeeds();
     host.fail_points().arm("remove.volume-record", Fault::Delay(1000));
     let removing = host.spawn("volume rm data");
@@ -287,13 +281,7 @@ fn a_volume_that_is_being_removed_is_not_handed_out() {
 
 #[test]
 fn a_volume_of_a_container_that_is_being_made_is_in_use() {
-    if !Host::is_wharf_or_skips("dockerd cannot be made to be slow at one place") {
-        return;
-    }
-    let host = Host::builder().fail_points().start();
-    if host.fail_points().all().is_empty() {
-        return Host::skips("fail points: programs that were built for a release have none");
-    }
+    let Some(host) = Host::with_fail_points_or_skips() else { return };
     host.docker("volume create data").succeeds();
     host.fail_points().arm("create.resolved", Fault::Delay(1000));
     let creating = host.spawn("create --name web --volume data:/data --volume /own busybox true");

@@ -165,6 +165,10 @@ pub(super) enum Message {
     ShimGone {
         generation: u64,
     },
+    /// A start that an earlier engine began has had as long as a start may take.
+    StartLate {
+        generation: u64,
+    },
     /// A shim that had not answered does.
     Watched {
         generation: u64,

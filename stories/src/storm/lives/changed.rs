@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Caller, Checked, LINES_MAX, check_code, check_end, check_lines, check_log, create, exec,
-    expect, inspect, log, remove, shell, speaker, start,
+    Caller, Checked, LINES_MAX, attach, check_code, check_end, check_lines, check_log, create,
+    exec, expect, inspect, log, remove, shell, speaker, start,
 };
 
 /// Writes until it is stopped, and ends with 5 then.
@@ -59,16 +59,7 @@ pub(super) fn has_a_terminal(caller: &mut Caller) -> Checked {
     document["Tty"] = json!(true);
     create(caller, &name, &document)?;
     let path = format!("/containers/{name}/attach?stream=1&stdout=1");
-    let stream = caller.timed("attach tty", |caller| {
-        caller.until("an attachment", |caller| match caller.upgrade(&path) {
-            None => {
-                caller.pause();
-                Ok(None)
-            }
-            Some(Ok(stream)) => Ok(Some(stream)),
-            Some(Err(reply)) => Err(format!("attach: {} {}", reply.status, reply.text())),
-        })
-    })?;
+    let stream = attach(caller, "attach tty", &path)?;
     start(caller, &name)?;
     let resize = format!("/containers/{name}/resize?h=30&w=100");
     let reply = caller.timed("resize", |caller| caller.ask("POST", &resize, None))?;

@@ -15,6 +15,9 @@ use super::super::{bundle, links, random_id, start};
 use super::Supervisor;
 use crate::exec::{ExecId, ExecSpec, ExecView};
 
+/// Of a process of which nothing else is known.
+pub(super) const KILLED_EXIT_CODE: i32 = 137;
+
 /// How long it is remembered how an exec has ended, for whoever asks. As long as in Docker.
 const EXEC_MEMORY: Duration = Duration::from_secs(5 * 60);
 
@@ -152,7 +155,7 @@ impl Supervisor {
     pub(super) fn forget_execs(&mut self) {
         for exec in &mut self.execs {
             if exec.is_running {
-                exec.end(137);
+                exec.end(KILLED_EXIT_CODE);
             }
         }
     }

@@ -244,9 +244,19 @@ impl Supervisor {
             Message::EndRecorded { generation } if generation == self.generation => {
                 self.tidy().await;
             }
+            Message::StartLate { generation }
+                if generation == self.generation && self.is_unstarted() =>
+            {
+                tracing::error!(
+                    container = %self.id,
+                    "a start that an earlier daemon began takes too long, and is given up"
+                );
+                self.kill_starting_shim().await;
+            }
             Message::Shim { .. }
             | Message::ShimGone { .. }
             | Message::Watched { .. }
+            | Message::StartLate { .. }
             | Message::EndRecorded { .. } => {}
         }
         false

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::super::errors::ControlError;
 use super::super::handle::Message;
 use super::Supervisor;
+use super::execs::KILLED_EXIT_CODE;
 
 /// Why a shim did not do as asked.
 enum Unreachable {
@@ -70,9 +71,6 @@ impl Supervisor {
     }
 }
 
-/// Of a process of which nothing else is known.
-const KILLED_EXIT_CODE: i32 = 137;
-
 /// Between two tries to hear from a shim that does not answer.
 const SILENCE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -94,7 +92,7 @@ impl Supervisor {
         let pause = if self.is_unstarted() { Duration::ZERO } else { SILENCE_PAUSE };
         tokio::spawn(find_again(link.folder.clone(), self.queue.clone(), self.generation, pause));
         if self.is_unstarted() {
-            tokio::spawn(end_late_start(link.folder.clone(), self.queue.clone()));
+            tokio::spawn(tell_late_start(self.queue.clone(), self.generation));
         }
     }
 
@@ -102,7 +100,9 @@ impl Supervisor {
     pub(super) async fn kill_starting_shim(&self) {
         let Some(link) = &self.link else { return };
         let folder = link.folder.clone();
-        blocking(move || kill_starting(&folder)).await;
+        if let Err(error) = blocking(move || shim::client::kill(&folder)).await {
+            tracing::error!(container = %self.id, %error, "cannot end a supervisor");
+        }
     }
 
     /// A shim answers again. It may have come to its end meanwhile; `true` if the container is
@@ -187,21 +187,10 @@ pub(crate) fn silent_state(folder: &Path) -> protocol::State {
 }
 
 /// Gives a start that an earlier engine began as long as this engine would give its own.
-async fn end_late_start(folder: PathBuf, queue: mpsc::Sender<Message>) {
+async fn tell_late_start(queue: mpsc::Sender<Message>, generation: u64) {
     tokio::time::sleep(LAUNCH_DEADLINE).await;
-    if !queue.is_closed() && silent_state(&folder).never_ran() {
-        tracing::error!(
-            folder = %folder.display(), seconds = LAUNCH_DEADLINE.as_secs(),
-            "a start that an earlier daemon began takes too long, and is given up"
-        );
-        blocking(move || kill_starting(&folder)).await;
-    }
-}
-
-fn kill_starting(folder: &Path) {
-    if let Err(error) = shim::client::kill(folder) {
-        tracing::error!(folder = %folder.display(), %error, "cannot end a supervisor");
-    }
+    // The container may be gone, and its owner with it.
+    let _ = queue.send(Message::StartLate { generation }).await;
 }
 
 /// Passes what a shim tells on to its container's owner, until the shim leaves.
